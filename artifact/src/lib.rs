@@ -1,1 +1,14 @@
-//! skep-artifact
+//! What a package is: its manifest, the facts of its ELF object, its OCI form, digests and signatures.
+//! It refuses to know sockets, files, clocks, randomness, the kernel, databases, and whether anybody may run what it describes.
+
+pub mod digest;
+pub mod hook;
+pub mod json;
+pub mod key;
+pub mod limits;
+pub mod name;
+
+pub use digest::Digest;
+pub use hook::{Failure, Hook, Mode, Verdict, VerdictSet};
+pub use key::{KeyId, PublicKey, SecretKey};
+pub use name::{Namespace, PackageName, Version};
