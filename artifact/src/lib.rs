@@ -6,9 +6,12 @@ pub mod hook;
 pub mod json;
 pub mod key;
 pub mod limits;
+pub mod manifest;
 pub mod name;
+pub mod object;
 
 pub use digest::Digest;
 pub use hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 pub use key::{KeyId, PublicKey, SecretKey};
+pub use manifest::{Arch, Manifest};
 pub use name::{Namespace, PackageName, Version};
