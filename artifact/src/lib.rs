@@ -2,6 +2,7 @@
 //! It refuses to know sockets, files, clocks, randomness, the kernel, databases, and whether anybody may run what it describes.
 
 pub mod digest;
+pub mod dsse;
 pub mod hook;
 pub mod json;
 pub mod key;
@@ -9,6 +10,8 @@ pub mod limits;
 pub mod manifest;
 pub mod name;
 pub mod object;
+pub mod role;
+mod threshold;
 
 pub use digest::Digest;
 pub use hook::{Failure, Hook, Mode, Verdict, VerdictSet};
