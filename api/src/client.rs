@@ -1,0 +1,452 @@
+//! The typed HTTP client of the API. Refuses to know where tokens are kept and how errors are
+//! shown.
+
+use crate::reason::ErrorBody;
+use crate::v1::namespaces::{ClaimNamespace, NamespaceInfo};
+use crate::v1::nodes::{
+    CreateNodeToken, CreatedNodeToken, EnrolRequest, EnrolResponse, NodeDetail, NodeList,
+};
+use crate::v1::packages::{
+    PackageDetail, PackagePage, PackageQuery, PublishReceipt, PublishRequest, VersionDetail,
+};
+use crate::v1::policies::{ApplyReceipt, ApplyRequest, PolicyList};
+use crate::v1::sync::{DESIRED_BYTES_MAX, DesiredState, Report, SyncRequest, WAIT_SECS_MAX};
+use crate::v1::tokens::{CreateToken, CreatedToken};
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use skep_artifact::digest::Digest;
+use skep_artifact::name::{Namespace, PackageName};
+use skep_fleet::ids::NodeName;
+use std::time::Duration;
+
+/// Largest JSON answer that is read, in bytes, other than a desired state: a page of 100 packages
+/// with long descriptions stays far below.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// How long an ordinary call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long connecting may take; a host that does not answer by then counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Added to a long poll's own wait before the client gives up on the answer.
+const POLL_GRACE: Duration = Duration::from_secs(30);
+
+/// Why a call did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("The registry at {server} could not be reached.")]
+    Unreachable { server: String, source: reqwest::Error },
+    #[error("{}", refusal(.body))]
+    Refused { status: u16, body: ErrorBody },
+    #[error("The registry at {server} gave an answer that cannot be read ({what}).")]
+    Answer { server: String, what: String },
+    #[error("The answer of {server} is larger than {limit} bytes and was cut off.")]
+    TooLarge { server: String, limit: usize },
+    #[error("'{url}' is not an address of a registry. Write it like https://registry.example:7600.")]
+    Address { url: String },
+    #[error("The certificate authority file does not hold a PEM certificate.")]
+    Ca { source: reqwest::Error },
+}
+
+fn refusal(body: &ErrorBody) -> String {
+    match &body.hint {
+        Some(hint) => format!("{} {hint}", body.message),
+        None => body.message.clone(),
+    }
+}
+
+impl ClientError {
+    /// The registry's reason code, when it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { body, .. } => Some(&body.code),
+            _ => None,
+        }
+    }
+
+    /// Whether trying again later may help without anything being changed.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status >= 500 || *status == 429,
+            _ => false,
+        }
+    }
+}
+
+/// One registry, and who is calling.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    server: String,
+    token: Option<String>,
+}
+
+/// What a [`Client`] is made from.
+#[derive(Clone, Default)]
+pub struct ClientConfig {
+    /// `https://host:port`; plain `http` is accepted for loopback only, because tokens must not
+    /// travel in the clear.
+    pub server: String,
+    pub token: Option<String>,
+    /// PEM certificates trusted besides the system's, for a registry with a CA of its own.
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+impl Client {
+    /// Prepares a client; does not connect yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`] or [`ClientError::Ca`] when the configuration cannot work.
+    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        let server = config.server.trim_end_matches('/').to_owned();
+        let address = || ClientError::Address { url: server.clone() };
+        let url = reqwest::Url::parse(&server).map_err(|_| address())?;
+        let allowed = match url.scheme() {
+            "https" => true,
+            "http" => is_loopback(&url),
+            _ => false,
+        };
+        if !allowed {
+            return Err(address());
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("skep/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = &config.ca_pem {
+            let roots = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|source| ClientError::Ca { source })?;
+            builder = builder.tls_certs_merge(roots);
+        }
+        let http = builder.build().map_err(|source| ClientError::Ca { source })?;
+        Ok(Self { http, server, token: config.token })
+    }
+
+    /// The address this client talks to.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.server));
+        let request = request.timeout(CALL_TIMEOUT);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let unreachable =
+            |source| ClientError::Unreachable { server: self.server.clone(), source };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let bytes = self.read(response, ANSWER_BYTES_MAX).await?;
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| ErrorBody {
+            code: format!("http.{}", status.as_u16()),
+            message: format!("The registry answered {status}."),
+            hint: None,
+            request_id: String::new(),
+        });
+        Err(ClientError::Refused { status: status.as_u16(), body })
+    }
+
+    async fn read(&self, mut response: Response, limit: usize) -> Result<Bytes, ClientError> {
+        let mut all = Vec::new();
+        let unreachable =
+            |source| ClientError::Unreachable { server: self.server.clone(), source };
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if all.len() + chunk.len() > limit {
+                return Err(ClientError::TooLarge { server: self.server.clone(), limit });
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(Bytes::from(all))
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        response: Response,
+        limit: usize,
+    ) -> Result<T, ClientError> {
+        let bytes = self.read(response, limit).await?;
+        serde_json::from_slice(&bytes).map_err(|e| ClientError::Answer {
+            server: self.server.clone(),
+            what: e.to_string(),
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        self.json(response, ANSWER_BYTES_MAX).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let response = self.send(self.request(Method::POST, path).json(body)).await?;
+        self.json(response, ANSWER_BYTES_MAX).await
+    }
+
+    /// Lists or searches packages.
+    ///
+    /// # Errors
+    /// [`ClientError`], like every call of this client.
+    pub async fn packages(&self, query: &PackageQuery) -> Result<PackagePage, ClientError> {
+        let request = self.request(Method::GET, "/v1/packages").query(query);
+        let response = self.send(request).await?;
+        self.json(response, ANSWER_BYTES_MAX).await
+    }
+
+    /// One package with its versions.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn package(&self, name: &PackageName) -> Result<PackageDetail, ClientError> {
+        self.get(&format!("/v1/packages/{name}")).await
+    }
+
+    /// One version of a package.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn version(
+        &self,
+        name: &PackageName,
+        version: &semver::Version,
+    ) -> Result<VersionDetail, ClientError> {
+        self.get(&format!("/v1/packages/{name}/{}", encode(&version.to_string()))).await
+    }
+
+    /// Publishes uploaded blobs as a version.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn publish(
+        &self,
+        name: &PackageName,
+        request: &PublishRequest,
+    ) -> Result<PublishReceipt, ClientError> {
+        self.post(&format!("/v1/packages/{name}/versions"), request).await
+    }
+
+    /// Whether the registry has a blob already.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn has_blob(&self, digest: &Digest) -> Result<bool, ClientError> {
+        match self.send(self.request(Method::HEAD, &format!("/v1/blobs/{digest}"))).await {
+            Ok(_) => Ok(true),
+            Err(ClientError::Refused { status: 404, .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Uploads a blob from a body of known length, which may report its own progress.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put_blob(
+        &self,
+        digest: &Digest,
+        body: impl Into<reqwest::Body>,
+        len: u64,
+    ) -> Result<(), ClientError> {
+        let request = self
+            .request(Method::PUT, &format!("/v1/blobs/{digest}"))
+            .header(reqwest::header::CONTENT_LENGTH, len)
+            .body(body);
+        self.send(request).await.map(drop)
+    }
+
+    /// Downloads the bytes behind a digest of a package, at most `limit` of them. The caller
+    /// compares the digest: this client trusts nobody.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn blob(
+        &self,
+        name: &PackageName,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Bytes, ClientError> {
+        let path = format!("/v2/{name}/blobs/{digest}");
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        self.read(response, limit).await
+    }
+
+    /// Downloads an OCI manifest or index by digest, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn manifest(
+        &self,
+        name: &PackageName,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Bytes, ClientError> {
+        let path = format!("/v2/{name}/manifests/{digest}");
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        self.read(response, limit).await
+    }
+
+    /// The OCI referrers of a digest, as the raw index.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn referrers(
+        &self,
+        name: &PackageName,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Bytes, ClientError> {
+        let path = format!("/v2/{name}/referrers/{digest}");
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        self.read(response, limit).await
+    }
+
+    /// Claims a namespace.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn claim_namespace(
+        &self,
+        claim: &ClaimNamespace,
+    ) -> Result<NamespaceInfo, ClientError> {
+        self.post("/v1/namespaces", claim).await
+    }
+
+    /// A namespace with its keys.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn namespace(&self, name: &Namespace) -> Result<NamespaceInfo, ClientError> {
+        self.get(&format!("/v1/namespaces/{name}")).await
+    }
+
+    /// The newest role file of a namespace, as signed; `None` before its first publish.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn role(
+        &self,
+        name: &Namespace,
+        limit: usize,
+    ) -> Result<Option<Bytes>, ClientError> {
+        let request = self.request(Method::GET, &format!("/v1/namespaces/{name}/role"));
+        match self.send(request).await {
+            Ok(response) => self.read(response, limit).await.map(Some),
+            Err(ClientError::Refused { status: 404, .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Makes an API token.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, ClientError> {
+        self.post("/v1/tokens", token).await
+    }
+
+    /// Hands in a signed policy revision.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn apply(&self, request: &ApplyRequest) -> Result<ApplyReceipt, ClientError> {
+        self.post("/v1/policies", request).await
+    }
+
+    /// The newest revision of every policy.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn policies(&self) -> Result<PolicyList, ClientError> {
+        self.get("/v1/policies").await
+    }
+
+    /// Makes a token with which nodes may enrol.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn create_node_token(
+        &self,
+        token: &CreateNodeToken,
+    ) -> Result<CreatedNodeToken, ClientError> {
+        self.post("/v1/node-tokens", token).await
+    }
+
+    /// All nodes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn nodes(&self) -> Result<NodeList, ClientError> {
+        self.get("/v1/nodes").await
+    }
+
+    /// One node with its chains.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn node(&self, name: &NodeName) -> Result<NodeDetail, ClientError> {
+        self.get(&format!("/v1/nodes/{name}")).await
+    }
+
+    /// Introduces a node.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolResponse, ClientError> {
+        self.post("/v1/agent/enrol", request).await
+    }
+
+    /// Waits for a desired state other than the one the node has; `None` when the wait is over.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sync(&self, request: &SyncRequest) -> Result<Option<DesiredState>, ClientError> {
+        let wait = Duration::from_secs(u64::from(request.wait_secs.min(WAIT_SECS_MAX)));
+        let call = self
+            .request(Method::POST, "/v1/agent/sync")
+            .timeout(wait + POLL_GRACE)
+            .json(request);
+        let response = self.send(call).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        self.json(response, DESIRED_BYTES_MAX).await.map(Some)
+    }
+
+    /// Tells the server what runs.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn report(&self, report: &Report) -> Result<(), ClientError> {
+        self.send(self.request(Method::POST, "/v1/agent/report").json(report)).await.map(drop)
+    }
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+        None => false,
+    }
+}
+
+/// Percent-encodes the characters of a version that have a meaning in a path.
+fn encode(text: &str) -> String {
+    text.replace('+', "%2B")
+}

@@ -1,0 +1,43 @@
+//! Stable, machine-readable reasons. A code, once released, keeps its meaning.
+
+use serde::{Deserialize, Serialize};
+
+/// The one error envelope of the HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorBody {
+    /// One of the constants of [`code`], or the code of a refusal of `trust` or `artifact`.
+    pub code: String,
+    /// What happened and why, one or two sentences.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Finds the request in the server's log.
+    #[serde(default)]
+    pub request_id: String,
+}
+
+/// The codes the server itself gives.
+pub mod code {
+    pub const UNAUTHORISED: &str = "auth.missing_or_wrong_token";
+    pub const FORBIDDEN: &str = "auth.not_allowed";
+    pub const NOT_FOUND: &str = "request.not_found";
+    pub const MALFORMED: &str = "request.malformed";
+    pub const TOO_LARGE: &str = "request.too_large";
+    pub const INTERNAL: &str = "server.internal";
+    pub const STORAGE_FULL: &str = "server.storage_full";
+    pub const OVERLOADED: &str = "server.overloaded";
+    pub const BLOB_DIGEST: &str = "blob.digest_mismatch";
+    pub const BLOB_MISSING: &str = "blob.missing";
+    pub const VERSION_EXISTS: &str = "package.version_exists";
+    pub const PACKAGE_REFUSED: &str = "package.refused";
+    pub const RELEASE_NOT_NEWER: &str = "package.release_not_newer";
+    pub const SIGNATURE_UNTRUSTED: &str = "package.signature_untrusted";
+    pub const ROLE_CONFLICT: &str = "namespace.role_conflict";
+    pub const NAMESPACE_EXISTS: &str = "namespace.exists";
+    pub const POLICY_REFUSED: &str = "policy.refused";
+    pub const POLICY_STALE: &str = "policy.revision_not_newer";
+    pub const NODE_TOKEN: &str = "node.token_refused";
+    pub const NODE_EXISTS: &str = "node.name_taken";
+}

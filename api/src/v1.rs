@@ -1,0 +1,9 @@
+//! Version 1 of the wire, one file per resource.
+
+pub mod chains;
+pub mod namespaces;
+pub mod nodes;
+pub mod packages;
+pub mod policies;
+pub mod sync;
+pub mod tokens;

@@ -1,0 +1,148 @@
+//! Packages on the wire: publish, browse, look up.
+
+use serde::{Deserialize, Serialize};
+use skep_artifact::digest::Digest;
+use skep_artifact::hook::Hook;
+use skep_artifact::name::PackageName;
+use skep_artifact::object::ObjectFacts;
+
+/// Most packages in one page of a listing: a page of 100 stays under 64 KiB.
+pub const PAGE_MAX: u32 = 100;
+/// Packages in a page when the caller names no limit.
+pub const PAGE_DEFAULT: u32 = 25;
+
+/// One row of a listing or a search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PackageSummary {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: PackageName,
+    /// The highest version that is not yanked.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: semver::Version,
+    pub description: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub hooks: Vec<Hook>,
+    pub license: String,
+    /// Lowest kernel release that has everything the package uses, like `5.9`; from the ELF.
+    pub lowest_kernel: Option<String>,
+    /// Key ids that signed the namespace's role file.
+    pub signed_by: Vec<String>,
+    /// Nodes that run any version of it now.
+    pub installs: u64,
+    /// Seconds since 1970 when that version was published.
+    pub published_at: i64,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PackagePage {
+    pub packages: Vec<PackageSummary>,
+    /// Pass as `after` to get the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// How many packages match in all.
+    pub total: u64,
+}
+
+/// What a listing may be narrowed by.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+pub struct PackageQuery {
+    /// Words to look for in name, description and keywords.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
+    pub hook: Option<Hook>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// 1 to [`PAGE_MAX`]; [`PAGE_DEFAULT`] when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A package with all its versions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PackageDetail {
+    pub summary: PackageSummary,
+    pub repository: Option<String>,
+    pub keywords: Vec<String>,
+    pub categories: Vec<String>,
+    /// The README of the newest version as sanitised HTML; empty when it has none.
+    pub readme_html: String,
+    /// Newest first.
+    pub versions: Vec<VersionSummary>,
+}
+
+/// One row of a package's version list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VersionSummary {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: semver::Version,
+    /// The publisher's release counter; grows with every publish of the package.
+    pub release: u64,
+    /// Digest of the OCI index, which the publisher signed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub index: Digest,
+    pub published_at: i64,
+    pub yanked: bool,
+    pub size_bytes: u64,
+}
+
+/// Everything about one version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VersionDetail {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: PackageName,
+    #[serde(flatten)]
+    pub summary: VersionSummary,
+    /// The canonical `skep.toml` as JSON.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub manifest: serde_json::Value,
+    /// What the ELF objects really do, one per object.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub facts: Vec<ObjectFacts>,
+    pub readme_html: String,
+    /// Key ids that signed, and how many the namespace asks for.
+    pub signed_by: Vec<String>,
+    pub threshold: u32,
+    /// Version of the role file that first named this package version.
+    pub role_version: u64,
+    /// Name of the account or token that uploaded it.
+    pub published_by: String,
+}
+
+/// Makes uploaded blobs a version. Atomic: either all of it is visible, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PublishRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: semver::Version,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub index: Digest,
+    /// Digests of every other blob that belongs to the version (image manifests, configs, layers,
+    /// referrers). All must have been uploaded.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub blobs: Vec<Digest>,
+    /// The namespace's new role file, base64, whose version is one more than the server's.
+    pub role: String,
+}
+
+/// The server's answer to a publish: it is stored and will be there after a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PublishReceipt {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: PackageName,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: semver::Version,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub index: Digest,
+    pub role_version: u64,
+    pub published_at: i64,
+}

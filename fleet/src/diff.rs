@@ -1,0 +1,105 @@
+//! What changes on each node when policies change: the content of `skep plan`. Refuses to know
+//! how it is printed.
+
+use crate::desired::{DesiredChain, DesiredMember, compose};
+use crate::ids::{NodeName, PolicyName};
+use crate::policy::PolicyRevision;
+use crate::selector::Labels;
+use serde::Serialize;
+use skep_artifact::hook::Hook;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What must be known of a node to say what would change on it.
+#[derive(Debug, Clone)]
+pub struct NodeFacts {
+    pub name: NodeName,
+    pub labels: Labels,
+    pub interfaces: Vec<String>,
+}
+
+/// Everything that changes on one node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeDiff {
+    pub node: NodeName,
+    pub chains: Vec<ChainDiff>,
+}
+
+/// What changes on one (interface, hook).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainDiff {
+    pub interface: String,
+    pub hook: Hook,
+    pub changes: Vec<Change>,
+    /// The chain after the change, members in order.
+    pub after: Vec<DesiredMember>,
+}
+
+/// One line of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Change {
+    Add { member: DesiredMember },
+    Remove { member: DesiredMember },
+    Replace { before: DesiredMember, after: DesiredMember },
+}
+
+/// The new set of revisions after `changed` replace their predecessors.
+#[must_use]
+pub fn with_changes(
+    current: &[PolicyRevision],
+    changed: &[PolicyRevision],
+) -> Vec<PolicyRevision> {
+    let mut by_name: BTreeMap<&PolicyName, &PolicyRevision> =
+        current.iter().map(|r| (&r.name, r)).collect();
+    by_name.extend(changed.iter().map(|r| (&r.name, r)));
+    by_name.into_values().cloned().collect()
+}
+
+/// Node by node, what is added, removed and replaced. Nodes on which nothing changes are left out.
+#[must_use]
+pub fn diff(
+    nodes: &[NodeFacts],
+    before: &[PolicyRevision],
+    after: &[PolicyRevision],
+) -> Vec<NodeDiff> {
+    let differing = |node: &NodeFacts| {
+        let old = compose(before, &node.labels, &node.interfaces);
+        let new = compose(after, &node.labels, &node.interfaces);
+        let chains = diff_chains(&old, &new);
+        (!chains.is_empty()).then(|| NodeDiff { node: node.name.clone(), chains })
+    };
+    nodes.iter().filter_map(differing).collect()
+}
+
+fn diff_chains(before: &[DesiredChain], after: &[DesiredChain]) -> Vec<ChainDiff> {
+    let members_at = |chains: &[DesiredChain], place: &(String, Hook)| -> Vec<DesiredMember> {
+        let here = chains.iter().find(|c| (&c.interface, c.hook) == (&place.0, place.1));
+        here.map(|c| c.members.clone()).unwrap_or_default()
+    };
+    let places: BTreeSet<(String, Hook)> =
+        before.iter().chain(after).map(|c| (c.interface.clone(), c.hook)).collect();
+    let differing = |place: (String, Hook)| {
+        let (old, new) = (members_at(before, &place), members_at(after, &place));
+        let changes = diff_members(&old, &new);
+        let (interface, hook) = place;
+        (!changes.is_empty()).then_some(ChainDiff { interface, hook, changes, after: new })
+    };
+    places.into_iter().filter_map(differing).collect()
+}
+
+fn diff_members(before: &[DesiredMember], after: &[DesiredMember]) -> Vec<Change> {
+    let same_seat = |a: &DesiredMember, b: &DesiredMember| (&a.policy, &a.name) == (&b.policy, &b.name);
+    let arriving = after.iter().filter_map(|new| {
+        match before.iter().find(|old| same_seat(old, new)) {
+            None => Some(Change::Add { member: new.clone() }),
+            Some(old) if old != new => {
+                Some(Change::Replace { before: old.clone(), after: new.clone() })
+            }
+            Some(_) => None,
+        }
+    });
+    let leaving = before.iter().filter(|old| !after.iter().any(|new| same_seat(old, new)));
+    arriving.chain(leaving.map(|old| Change::Remove { member: old.clone() })).collect()
+}

@@ -1,0 +1,403 @@
+//! Policies: the document an operator writes, and the revision an operator signs.
+//! Refuses to know who signed what (that is `trust`) and where packages are stored.
+
+use crate::ids::{MemberName, PolicyName};
+use crate::selector::{Selector, SelectorError};
+use serde::{Deserialize, Serialize};
+use skep_artifact::config::ConfigValues;
+use skep_artifact::digest::Digest;
+use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
+use skep_artifact::name::PackageName;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+/// Most programs in one policy: the widest backend chains 64 members on one hook, so more could
+/// never be placed.
+pub const PROGRAMS_MAX: usize = 64;
+/// Most interface patterns in one policy; a list longer than this wants a label instead.
+pub const INTERFACE_PATTERNS_MAX: usize = 64;
+/// Largest policy revision, in bytes of JSON: 1 MiB holds 64 programs with a block list of about
+/// 500 entries each; larger lists belong into a package of their own.
+pub const REVISION_BYTES_MAX: usize = 1 << 20;
+/// Priority of a member whose document and package name none (libxdp's default, too).
+pub const PRIORITY_DEFAULT: u32 = 50;
+
+/// What an operator writes: version ranges, defaults left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyDocument {
+    pub kind: PolicyKind,
+    pub name: PolicyName,
+    pub nodes: Selector,
+    pub attach: Attach,
+    pub programs: Vec<ProgramWish>,
+}
+
+/// The `kind:` line of a policy document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PolicyKind {
+    Policy,
+}
+
+/// Where on a node the programs go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attach {
+    pub interfaces: InterfaceMatch,
+    pub hook: Hook,
+}
+
+/// Interface names: `*` and `?` are wild, a leading `!` excludes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterfaceMatch {
+    #[serde(rename = "match")]
+    pub patterns: Vec<String>,
+}
+
+impl InterfaceMatch {
+    /// Whether this interface is meant: some pattern includes it and none excludes it.
+    #[must_use]
+    pub fn matches(&self, interface: &str) -> bool {
+        let hit = |pattern: &str| wildmatch::WildMatch::new(pattern).matches(interface);
+        self.patterns.iter().any(|p| !p.starts_with('!') && hit(p))
+            && !self.patterns.iter().filter_map(|p| p.strip_prefix('!')).any(hit)
+    }
+}
+
+/// One program as an operator asks for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProgramWish {
+    pub name: MemberName,
+    pub package: PackageRange,
+    /// The program's name inside the package; may be left out when the package holds one.
+    #[serde(default)]
+    pub program: Option<String>,
+    #[serde(default)]
+    pub priority: Option<u32>,
+    #[serde(default)]
+    pub proceed_on: Option<VerdictSet>,
+    #[serde(default)]
+    pub mode: Mode,
+    #[serde(default)]
+    pub failure: Failure,
+    #[serde(default)]
+    pub config: ConfigValues,
+}
+
+/// `acme/ratelimit@^1.4`: a package and the versions that will do. Without `@`, any version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PackageRange {
+    pub package: PackageName,
+    pub versions: semver::VersionReq,
+}
+
+/// Why a `package@range` was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RangeError {
+    #[error("'{text}' is not a package and a version range. Write it like skep/firewall@^1.4.")]
+    Name { text: String, source: skep_artifact::name::NameError },
+    #[error(
+        "'{text}' does not hold a version range that can be read. Write it like ^1.4, =1.4.2 or >=1, <2."
+    )]
+    Versions { text: String, source: semver::Error },
+}
+
+impl FromStr for PackageRange {
+    type Err = RangeError;
+    fn from_str(text: &str) -> Result<Self, RangeError> {
+        let (name, range) = text.split_once('@').unwrap_or((text, "*"));
+        let package = name
+            .parse()
+            .map_err(|source| RangeError::Name { text: text.to_owned(), source })?;
+        let versions = range
+            .parse()
+            .map_err(|source| RangeError::Versions { text: text.to_owned(), source })?;
+        Ok(Self { package, versions })
+    }
+}
+
+impl TryFrom<String> for PackageRange {
+    type Error = RangeError;
+    fn try_from(text: String) -> Result<Self, RangeError> {
+        text.parse()
+    }
+}
+
+impl From<PackageRange> for String {
+    fn from(range: PackageRange) -> String {
+        format!("{}@{}", range.package, range.versions)
+    }
+}
+
+/// What an operator signs: digests, every default written out. The JSON of this struct is the
+/// payload of the DSSE envelope; a node acts on nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyRevision {
+    pub name: PolicyName,
+    /// Starts at 1, only grows; a node refuses a lower one.
+    pub revision: u64,
+    /// A signed tombstone: the policy asks for nothing any more. `programs` is empty then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+    pub nodes: Selector,
+    pub attach: Attach,
+    pub programs: Vec<PinnedProgram>,
+}
+
+/// One program of a signed revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PinnedProgram {
+    pub name: MemberName,
+    pub package: PackageName,
+    pub version: semver::Version,
+    /// Digest of the package's OCI index: what the publisher signed.
+    pub index: Digest,
+    pub program: String,
+    pub priority: u32,
+    pub proceed_on: VerdictSet,
+    pub mode: Mode,
+    pub failure: Failure,
+    pub config: ConfigValues,
+}
+
+/// What the registry (and the package's own manifest) answer for a [`ProgramWish`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedPackage {
+    pub version: semver::Version,
+    pub index: Digest,
+    /// The programs of the package that fit the wanted hook, with their declared defaults.
+    pub programs: Vec<ProgramDefaults>,
+}
+
+/// What a package's manifest says of one program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgramDefaults {
+    pub name: String,
+    pub priority: Option<u32>,
+    pub proceed_on: Option<VerdictSet>,
+}
+
+/// Why a document or a revision was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    #[error("Policy {policy} has a selector that cannot be used.")]
+    Selector { policy: PolicyName, source: SelectorError },
+    #[error(
+        "Policy {policy} names no programs. Give it at least one, or remove the policy with `skep policy remove {policy}`."
+    )]
+    NoPrograms { policy: PolicyName },
+    #[error("Policy {policy} is a tombstone and yet names {found} programs.")]
+    TombstoneWithPrograms { policy: PolicyName, found: usize },
+    #[error("Policy {policy} names {found} programs; at most {PROGRAMS_MAX} are allowed.")]
+    TooManyPrograms { policy: PolicyName, found: usize },
+    #[error(
+        "Policy {policy} has {found} interface patterns; 1 to {INTERFACE_PATTERNS_MAX} are allowed, and at least one must include."
+    )]
+    Interfaces { policy: PolicyName, found: usize },
+    #[error("Policy {policy} uses the member name {member} twice. Names order the chain, so each is used once.")]
+    DuplicateMember { policy: PolicyName, member: MemberName },
+    #[error("Policy {policy} has revision 0; revisions start at 1.")]
+    RevisionZero { policy: PolicyName },
+    #[error(
+        "Policy {policy}, member {member}: no published version of {range} can be installed. `skep info {package}` lists what there is."
+    )]
+    NoSuchPackage { policy: PolicyName, member: MemberName, range: String, package: PackageName },
+    #[error(
+        "Policy {policy}, member {member}: {package} {version} has no program for {hook}{asked}. It has: {has}."
+    )]
+    NoSuchProgram {
+        policy: PolicyName,
+        member: MemberName,
+        package: PackageName,
+        version: semver::Version,
+        hook: Hook,
+        asked: String,
+        has: String,
+    },
+    #[error(
+        "Policy {policy}, member {member}: {package} {version} has several programs for {hook} ({has}). Say which with `program:`."
+    )]
+    WhichProgram {
+        policy: PolicyName,
+        member: MemberName,
+        package: PackageName,
+        version: semver::Version,
+        hook: Hook,
+        has: String,
+    },
+    #[error("A policy revision of {found} bytes is too large; at most {REVISION_BYTES_MAX} are allowed.")]
+    TooLarge { found: usize },
+    #[error("The policy revision cannot be read.")]
+    Json { source: serde_json::Error },
+}
+
+impl PolicyDocument {
+    /// Fixes every range to a digest and writes every default out.
+    ///
+    /// `lookup` answers with the highest installable version in a range whose programs fit the
+    /// hook; `revision` is one more than the highest the registry knows of this policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`] names the member that could not be resolved or the rule that is broken.
+    pub fn resolve(
+        &self,
+        revision: u64,
+        lookup: &dyn Fn(&PackageRange, Hook) -> Option<ResolvedPackage>,
+    ) -> Result<PolicyRevision, PolicyError> {
+        let programs = self.programs.iter().map(|wish| self.pin(wish, lookup));
+        let resolved = PolicyRevision {
+            name: self.name.clone(),
+            revision,
+            removed: false,
+            nodes: self.nodes.clone(),
+            attach: self.attach.clone(),
+            programs: programs.collect::<Result<_, _>>()?,
+        };
+        resolved.check()?;
+        Ok(resolved)
+    }
+
+    fn pin(
+        &self,
+        wish: &ProgramWish,
+        lookup: &dyn Fn(&PackageRange, Hook) -> Option<ResolvedPackage>,
+    ) -> Result<PinnedProgram, PolicyError> {
+        let hook = self.attach.hook;
+        let package = wish.package.package.clone();
+        let found = lookup(&wish.package, hook).ok_or_else(|| PolicyError::NoSuchPackage {
+            policy: self.name.clone(),
+            member: wish.name.clone(),
+            range: wish.package.clone().into(),
+            package: package.clone(),
+        })?;
+        let program = self.choose(wish, &found)?;
+        Ok(PinnedProgram {
+            name: wish.name.clone(),
+            package,
+            index: found.index,
+            program: program.name.clone(),
+            priority: wish.priority.or(program.priority).unwrap_or(PRIORITY_DEFAULT),
+            proceed_on: wish
+                .proceed_on
+                .or(program.proceed_on)
+                .unwrap_or_else(|| VerdictSet::default_for(hook)),
+            mode: wish.mode,
+            failure: wish.failure,
+            config: wish.config.clone(),
+            version: found.version,
+        })
+    }
+
+    fn choose<'p>(
+        &self,
+        wish: &ProgramWish,
+        found: &'p ResolvedPackage,
+    ) -> Result<&'p ProgramDefaults, PolicyError> {
+        let hook = self.attach.hook;
+        let has = || {
+            let names: Vec<&str> = found.programs.iter().map(|p| p.name.as_str()).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
+        let missing = |asked: String| PolicyError::NoSuchProgram {
+            policy: self.name.clone(),
+            member: wish.name.clone(),
+            package: wish.package.package.clone(),
+            version: found.version.clone(),
+            hook,
+            asked,
+            has: has(),
+        };
+        match (&wish.program, found.programs.as_slice()) {
+            (Some(name), programs) => programs
+                .iter()
+                .find(|p| &p.name == name)
+                .ok_or_else(|| missing(format!(" named {name}"))),
+            (None, [only]) => Ok(only),
+            (None, []) => Err(missing(String::new())),
+            (None, _) => Err(PolicyError::WhichProgram {
+                policy: self.name.clone(),
+                member: wish.name.clone(),
+                package: wish.package.package.clone(),
+                version: found.version.clone(),
+                hook,
+                has: has(),
+            }),
+        }
+    }
+}
+
+impl PolicyRevision {
+    /// Reads the payload of a verified envelope and checks it.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for oversize, unreadable or contradictory revisions.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, PolicyError> {
+        if bytes.len() > REVISION_BYTES_MAX {
+            return Err(PolicyError::TooLarge { found: bytes.len() });
+        }
+        let revision: Self =
+            serde_json::from_slice(bytes).map_err(|source| PolicyError::Json { source })?;
+        revision.check()?;
+        Ok(revision)
+    }
+
+    /// The bytes to sign.
+    ///
+    /// # Errors
+    /// [`PolicyError::TooLarge`] when the revision exceeds [`REVISION_BYTES_MAX`].
+    pub fn to_json(&self) -> Result<Vec<u8>, PolicyError> {
+        let bytes = serde_json::to_vec(self).map_err(|source| PolicyError::Json { source })?;
+        if bytes.len() > REVISION_BYTES_MAX {
+            return Err(PolicyError::TooLarge { found: bytes.len() });
+        }
+        Ok(bytes)
+    }
+
+    /// The signed tombstone that takes this policy off every node.
+    #[must_use]
+    pub fn tombstone(&self, revision: u64) -> Self {
+        Self { revision, removed: true, programs: Vec::new(), ..self.clone() }
+    }
+
+    /// Refuses revisions that mean nothing or contradict themselves.
+    ///
+    /// # Errors
+    /// [`PolicyError`] says which rule is broken.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let policy = || self.name.clone();
+        if self.revision == 0 {
+            return Err(PolicyError::RevisionZero { policy: policy() });
+        }
+        self.nodes
+            .check()
+            .map_err(|source| PolicyError::Selector { policy: policy(), source })?;
+        let patterns = &self.attach.interfaces.patterns;
+        let includes = patterns.iter().any(|p| !p.starts_with('!'));
+        if !includes || patterns.len() > INTERFACE_PATTERNS_MAX {
+            return Err(PolicyError::Interfaces { policy: policy(), found: patterns.len() });
+        }
+        match (self.removed, self.programs.len()) {
+            (true, 0) | (false, 1..=PROGRAMS_MAX) => {}
+            (true, found) => {
+                return Err(PolicyError::TombstoneWithPrograms { policy: policy(), found });
+            }
+            (false, 0) => return Err(PolicyError::NoPrograms { policy: policy() }),
+            (false, found) => {
+                return Err(PolicyError::TooManyPrograms { policy: policy(), found });
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for program in &self.programs {
+            if !seen.insert(&program.name) {
+                let member = program.name.clone();
+                return Err(PolicyError::DuplicateMember { policy: policy(), member });
+            }
+        }
+        Ok(())
+    }
+}
