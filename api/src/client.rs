@@ -42,7 +42,9 @@ pub enum ClientError {
     Answer { server: String, what: String },
     #[error("The answer of {server} is larger than {limit} bytes and was cut off.")]
     TooLarge { server: String, limit: usize },
-    #[error("'{url}' is not an address of a registry. Write it like https://registry.example:7600.")]
+    #[error(
+        "'{url}' is not an address of a registry. Write it like https://registry.example:7600."
+    )]
     Address { url: String },
     #[error("The certificate authority file does not hold a PEM certificate.")]
     Ca { source: reqwest::Error },
@@ -141,8 +143,7 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let unreachable =
-            |source| ClientError::Unreachable { server: self.server.clone(), source };
+        let unreachable = |source| ClientError::Unreachable { server: self.server.clone(), source };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status.is_success() {
@@ -160,8 +161,7 @@ impl Client {
 
     async fn read(&self, mut response: Response, limit: usize) -> Result<Bytes, ClientError> {
         let mut all = Vec::new();
-        let unreachable =
-            |source| ClientError::Unreachable { server: self.server.clone(), source };
+        let unreachable = |source| ClientError::Unreachable { server: self.server.clone(), source };
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if all.len() + chunk.len() > limit {
                 return Err(ClientError::TooLarge { server: self.server.clone(), limit });
@@ -177,10 +177,8 @@ impl Client {
         limit: usize,
     ) -> Result<T, ClientError> {
         let bytes = self.read(response, limit).await?;
-        serde_json::from_slice(&bytes).map_err(|e| ClientError::Answer {
-            server: self.server.clone(),
-            what: e.to_string(),
-        })
+        serde_json::from_slice(&bytes)
+            .map_err(|e| ClientError::Answer { server: self.server.clone(), what: e.to_string() })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -337,11 +335,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn role(
-        &self,
-        name: &Namespace,
-        limit: usize,
-    ) -> Result<Option<Bytes>, ClientError> {
+    pub async fn role(&self, name: &Namespace, limit: usize) -> Result<Option<Bytes>, ClientError> {
         let request = self.request(Method::GET, &format!("/v1/namespaces/{name}/role"));
         match self.send(request).await {
             Ok(response) => self.read(response, limit).await.map(Some),
@@ -415,10 +409,8 @@ impl Client {
     /// [`ClientError`].
     pub async fn sync(&self, request: &SyncRequest) -> Result<Option<DesiredState>, ClientError> {
         let wait = Duration::from_secs(u64::from(request.wait_secs.min(WAIT_SECS_MAX)));
-        let call = self
-            .request(Method::POST, "/v1/agent/sync")
-            .timeout(wait + POLL_GRACE)
-            .json(request);
+        let call =
+            self.request(Method::POST, "/v1/agent/sync").timeout(wait + POLL_GRACE).json(request);
         let response = self.send(call).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);

@@ -52,7 +52,7 @@ fn hides_packets(
     behind: &[DesiredMember],
 ) -> Option<Conflict> {
     let narrow = member.mode == Mode::Enforce
-        && !VerdictSet::default_for(chain.hook).is_subset(member.proceed_on);
+        && !VerdictSet::default_for(chain.hook).iter().all(|v| member.proceed_on.contains(v));
     let from: Vec<String> =
         behind.iter().filter(|other| other.policy != member.policy).map(title).collect();
     (narrow && !from.is_empty()).then(|| Conflict::HidesPackets {

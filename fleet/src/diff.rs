@@ -40,17 +40,14 @@ pub struct ChainDiff {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
-    Add { member: DesiredMember },
-    Remove { member: DesiredMember },
-    Replace { before: DesiredMember, after: DesiredMember },
+    Add { member: Box<DesiredMember> },
+    Remove { member: Box<DesiredMember> },
+    Replace { before: Box<DesiredMember>, after: Box<DesiredMember> },
 }
 
 /// The new set of revisions after `changed` replace their predecessors.
 #[must_use]
-pub fn with_changes(
-    current: &[PolicyRevision],
-    changed: &[PolicyRevision],
-) -> Vec<PolicyRevision> {
+pub fn with_changes(current: &[PolicyRevision], changed: &[PolicyRevision]) -> Vec<PolicyRevision> {
     let mut by_name: BTreeMap<&PolicyName, &PolicyRevision> =
         current.iter().map(|r| (&r.name, r)).collect();
     by_name.extend(changed.iter().map(|r| (&r.name, r)));
@@ -90,16 +87,17 @@ fn diff_chains(before: &[DesiredChain], after: &[DesiredChain]) -> Vec<ChainDiff
 }
 
 fn diff_members(before: &[DesiredMember], after: &[DesiredMember]) -> Vec<Change> {
-    let same_seat = |a: &DesiredMember, b: &DesiredMember| (&a.policy, &a.name) == (&b.policy, &b.name);
-    let arriving = after.iter().filter_map(|new| {
-        match before.iter().find(|old| same_seat(old, new)) {
-            None => Some(Change::Add { member: new.clone() }),
-            Some(old) if old != new => {
-                Some(Change::Replace { before: old.clone(), after: new.clone() })
-            }
+    let same_seat =
+        |a: &DesiredMember, b: &DesiredMember| (&a.policy, &a.name) == (&b.policy, &b.name);
+    let arriving =
+        after.iter().filter_map(|new| match before.iter().find(|old| same_seat(old, new)) {
+            None => Some(Change::Add { member: Box::new(new.clone()) }),
+            Some(old) if old != new => Some(Change::Replace {
+                before: Box::new(old.clone()),
+                after: Box::new(new.clone()),
+            }),
             Some(_) => None,
-        }
-    });
+        });
     let leaving = before.iter().filter(|old| !after.iter().any(|new| same_seat(old, new)));
-    arriving.chain(leaving.map(|old| Change::Remove { member: old.clone() })).collect()
+    arriving.chain(leaving.map(|old| Change::Remove { member: Box::new(old.clone()) })).collect()
 }

@@ -76,10 +76,8 @@ pub fn plan(wanted: &[WantedChain], observed: &[ObservedChain]) -> Vec<Step> {
         Some(Step::SwapChain { interface, hook: *hook, members, why })
     });
     let gone = running.keys().filter(|place| !wanted.contains_key(*place));
-    let detaches = gone.map(|(interface, hook)| Step::DetachChain {
-        interface: interface.clone(),
-        hook: *hook,
-    });
+    let detaches = gone
+        .map(|(interface, hook)| Step::DetachChain { interface: interface.clone(), hook: *hook });
     swaps.chain(detaches).collect()
 }
 

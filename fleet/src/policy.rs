@@ -6,7 +6,7 @@ use crate::selector::{Selector, SelectorError};
 use serde::{Deserialize, Serialize};
 use skep_artifact::config::ConfigValues;
 use skep_artifact::digest::Digest;
-use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
+use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 use skep_artifact::name::PackageName;
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -109,9 +109,8 @@ impl FromStr for PackageRange {
     type Err = RangeError;
     fn from_str(text: &str) -> Result<Self, RangeError> {
         let (name, range) = text.split_once('@').unwrap_or((text, "*"));
-        let package = name
-            .parse()
-            .map_err(|source| RangeError::Name { text: text.to_owned(), source })?;
+        let package =
+            name.parse().map_err(|source| RangeError::Name { text: text.to_owned(), source })?;
         let versions = range
             .parse()
             .map_err(|source| RangeError::Versions { text: text.to_owned(), source })?;
@@ -199,41 +198,37 @@ pub enum PolicyError {
         "Policy {policy} has {found} interface patterns; 1 to {INTERFACE_PATTERNS_MAX} are allowed, and at least one must include."
     )]
     Interfaces { policy: PolicyName, found: usize },
-    #[error("Policy {policy} uses the member name {member} twice. Names order the chain, so each is used once.")]
+    #[error(
+        "Policy {policy} uses the member name {member} twice. Names order the chain, so each is used once."
+    )]
     DuplicateMember { policy: PolicyName, member: MemberName },
     #[error("Policy {policy} has revision 0; revisions start at 1.")]
     RevisionZero { policy: PolicyName },
+    #[error("Policy {policy}, member {member} cannot be used.")]
+    Member { policy: PolicyName, member: MemberName, source: Box<MemberError> },
     #[error(
-        "Policy {policy}, member {member}: no published version of {range} can be installed. `skep info {package}` lists what there is."
+        "A policy revision of {found} bytes is too large; at most {REVISION_BYTES_MAX} are allowed."
     )]
-    NoSuchPackage { policy: PolicyName, member: MemberName, range: String, package: PackageName },
-    #[error(
-        "Policy {policy}, member {member}: {package} {version} has no program for {hook}{asked}. It has: {has}."
-    )]
-    NoSuchProgram {
-        policy: PolicyName,
-        member: MemberName,
-        package: PackageName,
-        version: semver::Version,
-        hook: Hook,
-        asked: String,
-        has: String,
-    },
-    #[error(
-        "Policy {policy}, member {member}: {package} {version} has several programs for {hook} ({has}). Say which with `program:`."
-    )]
-    WhichProgram {
-        policy: PolicyName,
-        member: MemberName,
-        package: PackageName,
-        version: semver::Version,
-        hook: Hook,
-        has: String,
-    },
-    #[error("A policy revision of {found} bytes is too large; at most {REVISION_BYTES_MAX} are allowed.")]
     TooLarge { found: usize },
     #[error("The policy revision cannot be read.")]
     Json { source: serde_json::Error },
+}
+
+/// Why one member of a policy was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MemberError {
+    #[error(
+        "No published version of {range} can be installed. `skep info {package}` lists what there is."
+    )]
+    NoSuchPackage { range: String, package: PackageName },
+    #[error("{package} {version} has no program for {hook}{asked}. It has: {has}.")]
+    NoSuchProgram { package: PackageName, version: String, hook: Hook, asked: String, has: String },
+    #[error(
+        "{package} {version} has several programs for {hook} ({has}). Say which with `program:`."
+    )]
+    WhichProgram { package: PackageName, version: String, hook: Hook, has: String },
+    #[error("proceedOn names '{verdict}', which {hook} does not have. It has: {has}.")]
+    ForeignVerdict { verdict: Verdict, hook: Hook, has: String },
 }
 
 impl PolicyDocument {
@@ -268,19 +263,16 @@ impl PolicyDocument {
         lookup: &dyn Fn(&PackageRange, Hook) -> Option<ResolvedPackage>,
     ) -> Result<PinnedProgram, PolicyError> {
         let hook = self.attach.hook;
-        let package = wish.package.package.clone();
-        let found = lookup(&wish.package, hook).ok_or_else(|| PolicyError::NoSuchPackage {
-            policy: self.name.clone(),
-            member: wish.name.clone(),
-            range: wish.package.clone().into(),
-            package: package.clone(),
+        let (found, program) = choose(wish, hook, lookup).map_err(|source| {
+            let (policy, member) = (self.name.clone(), wish.name.clone());
+            PolicyError::Member { policy, member, source }
         })?;
-        let program = self.choose(wish, &found)?;
         Ok(PinnedProgram {
             name: wish.name.clone(),
-            package,
+            package: wish.package.package.clone(),
+            version: found.version,
             index: found.index,
-            program: program.name.clone(),
+            program: program.name,
             priority: wish.priority.or(program.priority).unwrap_or(PRIORITY_DEFAULT),
             proceed_on: wish
                 .proceed_on
@@ -289,44 +281,37 @@ impl PolicyDocument {
             mode: wish.mode,
             failure: wish.failure,
             config: wish.config.clone(),
-            version: found.version,
         })
     }
+}
 
-    fn choose<'p>(
-        &self,
-        wish: &ProgramWish,
-        found: &'p ResolvedPackage,
-    ) -> Result<&'p ProgramDefaults, PolicyError> {
-        let hook = self.attach.hook;
-        let has = || {
-            let names: Vec<&str> = found.programs.iter().map(|p| p.name.as_str()).collect();
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        };
-        let missing = |asked: String| PolicyError::NoSuchProgram {
-            policy: self.name.clone(),
-            member: wish.name.clone(),
-            package: wish.package.package.clone(),
-            version: found.version.clone(),
-            hook,
-            asked,
-            has: has(),
-        };
-        match (&wish.program, found.programs.as_slice()) {
-            (Some(name), programs) => programs
-                .iter()
-                .find(|p| &p.name == name)
-                .ok_or_else(|| missing(format!(" named {name}"))),
-            (None, [only]) => Ok(only),
-            (None, []) => Err(missing(String::new())),
-            (None, _) => Err(PolicyError::WhichProgram {
-                policy: self.name.clone(),
-                member: wish.name.clone(),
-                package: wish.package.package.clone(),
-                version: found.version.clone(),
-                hook,
-                has: has(),
-            }),
+/// The package version and the one program of it that a wish means.
+fn choose(
+    wish: &ProgramWish,
+    hook: Hook,
+    lookup: &dyn Fn(&PackageRange, Hook) -> Option<ResolvedPackage>,
+) -> Result<(ResolvedPackage, ProgramDefaults), Box<MemberError>> {
+    let package = wish.package.package.clone();
+    let Some(found) = lookup(&wish.package, hook) else {
+        let range = wish.package.clone().into();
+        return Err(Box::new(MemberError::NoSuchPackage { range, package }));
+    };
+    let names: Vec<&str> = found.programs.iter().map(|p| p.name.as_str()).collect();
+    let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let version = found.version.to_string();
+    let chosen = match (&wish.program, found.programs.as_slice()) {
+        (Some(name), programs) => programs.iter().find(|p| &p.name == name).cloned(),
+        (None, [only]) => Some(only.clone()),
+        (None, []) => None,
+        (None, _) => {
+            return Err(Box::new(MemberError::WhichProgram { package, version, hook, has }));
+        }
+    };
+    match chosen {
+        Some(program) => Ok((found, program)),
+        None => {
+            let asked = wish.program.iter().map(|name| format!(" named {name}")).collect();
+            Err(Box::new(MemberError::NoSuchProgram { package, version, hook, asked, has }))
         }
     }
 }
@@ -373,9 +358,7 @@ impl PolicyRevision {
         if self.revision == 0 {
             return Err(PolicyError::RevisionZero { policy: policy() });
         }
-        self.nodes
-            .check()
-            .map_err(|source| PolicyError::Selector { policy: policy(), source })?;
+        self.nodes.check().map_err(|source| PolicyError::Selector { policy: policy(), source })?;
         let patterns = &self.attach.interfaces.patterns;
         let includes = patterns.iter().any(|p| !p.starts_with('!'));
         if !includes || patterns.len() > INTERFACE_PATTERNS_MAX {
@@ -397,7 +380,19 @@ impl PolicyRevision {
                 let member = program.name.clone();
                 return Err(PolicyError::DuplicateMember { policy: policy(), member });
             }
+            self.check_verdicts(program)?;
         }
         Ok(())
+    }
+
+    fn check_verdicts(&self, program: &PinnedProgram) -> Result<(), PolicyError> {
+        let hook = self.attach.hook;
+        let Some(verdict) = program.proceed_on.iter().find(|v| v.code(hook).is_none()) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = hook.verdicts().into_iter().map(Verdict::as_str).collect();
+        let source = MemberError::ForeignVerdict { verdict, hook, has: names.join(", ") };
+        let (policy, member) = (self.name.clone(), program.name.clone());
+        Err(PolicyError::Member { policy, member, source: Box::new(source) })
     }
 }

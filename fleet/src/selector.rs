@@ -67,10 +67,7 @@ impl Selector {
     /// Selects by one label.
     #[must_use]
     pub fn label(key: &str, value: &str) -> Self {
-        Self {
-            match_labels: Labels::from([(key.to_owned(), value.to_owned())]),
-            ..Self::default()
-        }
+        Self { match_labels: Labels::from([(key.to_owned(), value.to_owned())]), ..Self::default() }
     }
 
     /// Refuses selectors that mean nothing or contradict themselves.
