@@ -1,6 +1,7 @@
 //! What a package is: its manifest, the facts of its ELF object, its OCI form, digests and signatures.
 //! It refuses to know sockets, files, clocks, randomness, the kernel, databases, and whether anybody may run what it describes.
 
+pub mod config;
 pub mod digest;
 pub mod dsse;
 pub mod hook;
