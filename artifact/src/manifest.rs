@@ -74,6 +74,9 @@ pub struct Build {
     /// A C file compiled with clang, or the main input of `command`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Folders clang looks for headers in, relative to `skep.toml`; they may lie outside the package's folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
     /// A command and its arguments that writes the object files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,

@@ -188,7 +188,20 @@ fn check_build(manifest: &Manifest) -> Result<(), ManifestError> {
     if let Some(source) = &build.source {
         check_path("build.source", source)?;
     }
+    build.include.iter().try_for_each(|folder| check_include(folder))?;
     build.command.iter().try_for_each(|part| check_line("build.command", part))
+}
+
+/// Only the author's own machine ever reads these, so that leaving the package's folder does no harm.
+fn check_include(folder: &str) -> Result<(), ManifestError> {
+    check_line("build.include", folder)?;
+    if folder.is_empty() || folder.starts_with(['/', '-']) {
+        return refuse(
+            "build.include",
+            "write a folder relative to skep.toml, for instance include",
+        );
+    }
+    Ok(())
 }
 
 fn check_objects(manifest: &Manifest) -> Result<(), ManifestError> {

@@ -12,6 +12,7 @@ keywords = ["ddos", "limit"]
 categories = ["network/ddos"]
 [build]
 source = "src/ratelimit.bpf.c"
+include = ["include", "../include"]
 [[object]]
 path = "ratelimit.bpf.o"
 arch = ["amd64", "arm64"]
@@ -114,6 +115,7 @@ fn each_bad_manifest_is_refused_and_the_key_is_named() {
         ("version = \"1.4.2\"", "version = \"1.4.2+x\"", "package.version: build metadata"),
         ("GPL-2.0-only", "GPLv2 or so", "package.license: not an SPDX"),
         ("https://example", "http://example", "package.repository"),
+        ("\"../include\"", "\"-O3\"", "build.include: write a folder"),
         ("path = \"ratelimit.bpf.o\"", "path = \"../x.o\"", "object[0].path: write a path inside"),
         ("path = \"ratelimit.bpf.o\"", "path = \"/x.o\"", "object[0].path: write a path inside"),
         ("arch = [\"amd64\", \"arm64\"]", "arch = [\"amd64\", \"amd64\"]", "amd64 is served twice"),
