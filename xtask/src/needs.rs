@@ -1,0 +1,98 @@
+//! What the workspace needs beyond Rust: one line a need, with how to see that it is there and which Debian
+//! package brings it. Refuses to install anything; `setup` does.
+
+use std::path::Path;
+
+use crate::run;
+
+/// How presence is seen.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// A program on PATH.
+    Program(&'static str),
+    /// A file in one of the include folders.
+    Header(&'static str),
+    /// A file that `pkg-config` would read.
+    PkgConfig(&'static str),
+}
+
+/// One thing that must be on the machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Need {
+    sign: Sign,
+    /// The Debian and Ubuntu package that brings it.
+    pub(crate) package: &'static str,
+    /// What it is for, in a few words.
+    pub(crate) purpose: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        sign: Sign::Program("cc"),
+        package: "build-essential",
+        purpose: "linking, and C inside crates",
+    },
+    Need { sign: Sign::Program("pkg-config"), package: "pkg-config", purpose: "finding OpenSSL" },
+    Need { sign: Sign::PkgConfig("openssl.pc"), package: "libssl-dev", purpose: "TLS" },
+    Need { sign: Sign::Program("clang"), package: "clang", purpose: "compiling BPF programs" },
+    Need { sign: Sign::Program("llvm-strip"), package: "llvm", purpose: "stripping BPF objects" },
+    Need { sign: Sign::Header("bpf/bpf_helpers.h"), package: "libbpf-dev", purpose: "BPF headers" },
+    Need {
+        sign: Sign::Header("linux/bpf.h"),
+        package: "linux-libc-dev",
+        purpose: "kernel headers",
+    },
+    Need {
+        sign: Sign::Program("bpftool"),
+        package: "bpftool",
+        purpose: "asking the kernel what runs",
+    },
+    Need { sign: Sign::Program("ip"), package: "iproute2", purpose: "network namespaces" },
+    Need {
+        sign: Sign::Program("nsenter"),
+        package: "util-linux",
+        purpose: "running agents inside namespaces",
+    },
+    Need {
+        sign: Sign::Program("skopeo"),
+        package: "skopeo",
+        purpose: "an OCI client that others wrote",
+    },
+    Need { sign: Sign::Program("chromium"), package: "chromium", purpose: "browser tests" },
+    Need {
+        sign: Sign::Program("chromedriver"),
+        package: "chromium-driver",
+        purpose: "browser tests",
+    },
+    Need { sign: Sign::Program("wasm-opt"), package: "binaryen", purpose: "a small frontend" },
+];
+
+impl Need {
+    fn is_met(self) -> bool {
+        match self.sign {
+            Sign::Program(name) => run::find(name).is_some(),
+            Sign::Header(path) => under_any(&["/usr/include", "/usr/local/include"], path),
+            Sign::PkgConfig(file) => {
+                let multiarch = format!("/usr/lib/{}-linux-gnu/pkgconfig", std::env::consts::ARCH);
+                under_any(
+                    &[
+                        &multiarch,
+                        "/usr/lib/pkgconfig",
+                        "/usr/lib64/pkgconfig",
+                        "/usr/share/pkgconfig",
+                    ],
+                    file,
+                )
+            }
+        }
+    }
+}
+
+fn under_any(folders: &[&str], file: &str) -> bool {
+    folders.iter().any(|folder| Path::new(folder).join(file).exists())
+}
+
+/// What is not there, in the order of the list.
+pub(crate) fn missing() -> Vec<Need> {
+    NEEDS.iter().copied().filter(|need| !need.is_met()).collect()
+}

@@ -1,0 +1,172 @@
+//! `cargo xtask test`: set-up, every check, every test, and a table that counts what passed, failed and was skipped.
+//! Knows the order of the steps; refuses to know what a step finds out, and never calls a skipped thing passed.
+
+mod report;
+mod tally;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::build::{self, Profile, SELECTION};
+use crate::test::report::{Report, Row};
+use crate::test::tally::Tally;
+use crate::workspace::Workspace;
+use crate::{run, say, setup, tidy};
+
+/// Crates that must also build for the browser.
+const WASM_CRATES: [&str; 8] =
+    ["-p", "skep-artifact", "-p", "skep-fleet", "-p", "skep-api", "-p", "skep-frontend"];
+
+/// A test that cannot run here appends `crate::test<TAB>reason` to the file this variable names.
+const SKIPS_VARIABLE: &str = "SKEP_SKIPPED_FILE";
+
+/// Where fleet and browser tests find the finished programs.
+const PROGRAMS_VARIABLE: &str = "SKEP_BIN_DIR";
+
+#[derive(clap::Args)]
+pub(crate) struct TestArguments {
+    /// Run the tests only, without format, lints, documentation and other checks.
+    #[arg(long)]
+    only_tests: bool,
+    /// Run only tests whose name contains this text.
+    filter: Option<String>,
+}
+
+pub(crate) fn perform(workspace: &Workspace, arguments: &TestArguments) -> Result<ExitCode> {
+    let mut report = Report::default();
+    say::step("set-up", "what is missing is named, then installed");
+    match setup::install(workspace) {
+        Ok(missing) if missing.is_empty() => report.add(Row::passed("set-up")),
+        Ok(missing) => report.add(Row::skipped("set-up", missing)),
+        Err(error) => report.add(Row::failed("set-up", &error)),
+    }
+    if !arguments.only_tests {
+        checks(workspace, &mut report);
+    }
+    tests(workspace, arguments, &mut report);
+    say::text(&report.to_string());
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn checks(workspace: &Workspace, report: &mut Report) {
+    let cargo = || run::cargo(&workspace.root);
+    say::step("format", "every file as rustfmt writes it");
+    report.check("format", || run::shown(cargo().args(["fmt", "--all", "--check"])));
+
+    say::step("tidy", "the rules of this workspace that no compiler knows");
+    match tidy::findings(workspace) {
+        Ok(findings) => {
+            findings.iter().for_each(|finding| say::note(finding));
+            report.add(tidy_row(&findings));
+        }
+        Err(error) => report.add(Row::failed("tidy", &error)),
+    }
+
+    // Warnings are errors here and only here, by an argument of clippy: RUSTFLAGS would rebuild every dependency.
+    say::step("clippy", "lints, on every target");
+    report.check("clippy", || {
+        run::shown(cargo().arg("clippy").args(SELECTION).args([
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    say::step("wasm", "what the browser shares with the server, and the frontend");
+    report.check("wasm", || {
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--target", "wasm32-unknown-unknown"]).args(WASM_CRATES);
+        run::shown(clippy.args(["--", "-D", "warnings"]))
+    });
+    say::step("doc", "documentation, with every link resolved");
+    report.check("doc", || {
+        run::shown(
+            cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps"]).args(SELECTION),
+        )
+    });
+
+    say::step("linters", "cargo-deny, cargo-machete and typos, where they are installed");
+    let deny: &[&str] = &["--offline", "check", "bans", "licenses", "sources"];
+    for (program, arguments) in [("cargo-deny", deny), ("cargo-machete", &[]), ("typos", &[])] {
+        match setup::linter(workspace, program) {
+            Some(path) => report.check(program, || {
+                run::shown(Command::new(path).current_dir(&workspace.root).args(arguments))
+            }),
+            None => report.add(Row::skipped(
+                program,
+                vec!["not installed; `cargo xtask setup --linters` builds it".to_owned()],
+            )),
+        }
+    }
+}
+
+fn tidy_row(findings: &[String]) -> Row {
+    if findings.is_empty() {
+        Row::passed("tidy")
+    } else {
+        Row::counted("tidy", 0, findings.len()).with_notes(findings.to_vec())
+    }
+}
+
+fn tests(workspace: &Workspace, arguments: &TestArguments, report: &mut Report) {
+    say::step("programs", "built once; fleet and browser tests run these");
+    if let Err(error) = build::programs(workspace, Profile::Development) {
+        report.add(Row::failed("programs", &error));
+        return;
+    }
+    say::step("tests", "unit, property, server, kernel, fleet and browser");
+    match run_tests(workspace, arguments.filter.as_deref()) {
+        Ok(rows) => rows.into_iter().for_each(|row| report.add(row)),
+        Err(error) => report.add(Row::failed("tests", &error)),
+    }
+}
+
+/// Runs every test once, shows the output as it comes, and returns a row for each test binary.
+fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Vec<Row>> {
+    let skips =
+        tempfile::NamedTempFile::new().context("no file for the skipped tests could be made")?;
+    let with_nextest = run::find("cargo-nextest").is_some();
+    let mut command = if with_nextest { nextest(workspace) } else { cargo_test(workspace) };
+    command.env(SKIPS_VARIABLE, skips.path());
+    command.env(PROGRAMS_VARIABLE, workspace.programs(Profile::Development.folder()));
+    command.args(filter);
+
+    // Both runners tell results on stdout or stderr depending on their version, so the two are joined.
+    let (reader, writer) = std::io::pipe().context("no pipe could be made")?;
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().context("the pipe could not be shared")?)
+        .stderr(writer);
+    let mut child = command.spawn().context("the test runner could not be started")?;
+    // The command holds the writing ends; without dropping it the reader would wait for ever.
+    drop(command);
+    let mut tally = if with_nextest { Tally::of_nextest() } else { Tally::of_cargo_test() };
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line.context("the runner's output could not be read")?)
+            .into_owned();
+        say::text(&line);
+        tally.read(&line);
+    }
+    let status = child.wait().context("the test runner could not be waited for")?;
+    let skipped =
+        std::fs::read_to_string(skips.path()).context("the skipped tests could not be read")?;
+    Ok(tally.finish(status.success(), &skipped))
+}
+
+fn nextest(workspace: &Workspace) -> Command {
+    let mut command = run::cargo(&workspace.root);
+    command
+        .args(["nextest", "run", "--no-fail-fast", "--color", "never", "--status-level", "pass"])
+        .args(SELECTION);
+    command
+}
+
+fn cargo_test(workspace: &Workspace) -> Command {
+    let mut command = run::cargo(&workspace.root);
+    command
+        .args(["test", "--no-fail-fast", "--color", "never", "--lib", "--bins", "--tests"])
+        .args(SELECTION);
+    command
+}
