@@ -1,0 +1,23 @@
+//! Fleet tests: the finished programs, joined, on the host's kernel. One binary, a module a story.
+//! Refuses to know anything inside our programs.
+//!
+//! They need root. Without it every test says so in the file that `SKEP_SKIPPED_FILE` names, and is counted as skipped.
+
+mod ground;
+
+/// Whether the story can be told here; when not, the reason is written down where `cargo xtask test` counts it.
+fn can_run(test: &str) -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    if let Some(file) = std::env::var_os("SKEP_SKIPPED_FILE") {
+        use std::io::Write;
+        let mut file = std::fs::File::options()
+            .append(true)
+            .open(file)
+            .expect("the file of skipped tests opens");
+        writeln!(file, "skep-e2e::fleet::{test}\tneeds root, for network namespaces and BPF")
+            .expect("the file of skipped tests can be written");
+    }
+    false
+}
