@@ -19,3 +19,4 @@ pub use hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 pub use key::{KeyId, PublicKey, SecretKey};
 pub use manifest::{Arch, Manifest};
 pub use name::{Namespace, PackageName, Version};
+pub use object::ObjectFacts;

@@ -66,3 +66,16 @@ pub const BTF_MODIFIER_DEPTH_MAX: usize = 32;
 
 /// Priority of a program in a chain: lower runs earlier.
 pub const PRIORITY_MAX: u32 = 1000;
+
+/// Symbols in one ELF file. An object with full debug data has a few thousand.
+pub const ELF_SYMBOLS_MAX: usize = 65_536;
+
+/// Relocations of executable sections in one ELF file, all together. Each belongs to an instruction.
+pub const ELF_RELOCATIONS_MAX: usize = INSTRUCTIONS_MAX;
+
+/// Functions in one object, programs and subprograms together.
+pub const FUNCTIONS_MAX: usize = 4096;
+
+/// Instructions of all functions of one object. The kernel loads at most 1,000,000 for one program; counting each function
+/// once also bounds what overlapping symbols could make us read.
+pub const INSTRUCTIONS_MAX: usize = 1_000_000;

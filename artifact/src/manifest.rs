@@ -452,5 +452,18 @@ impl fmt::Display for Family {
     }
 }
 
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Cidr => "cidr",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::Be16 => "be16",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,19 @@
 //! What a reader of instructions can see is a lower bound: a helper reached only through a map of programs (tail call)
 //! belongs to that other program, and stores into packet memory without a helper are not told apart from other stores.
 
+mod btf;
+mod code;
+mod elf;
+mod maps;
+mod needs;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hook::Hook;
+use crate::limits::{OBJECT_BYTES_MAX, PROGRAMS_MAX};
 
 /// Everything known about one BPF object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,6 +209,101 @@ pub enum ProgramKind {
     Unknown,
 }
 
+/// Why bytes are not an object we can say anything true about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// Larger than any object may be.
+    #[error("the object has {bytes} bytes; at most {OBJECT_BYTES_MAX} are read")]
+    TooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+    },
+    /// It does not begin like an ELF file.
+    #[error("the file is not an ELF object; build it with clang -target bpf")]
+    NotElf,
+    /// An ELF file of 32 bits or of a class that does not exist.
+    #[error("the ELF file is of class {class}; BPF objects are 64-bit (class 2)")]
+    NotElf64 {
+        /// `EI_CLASS`.
+        class: u8,
+    },
+    /// A byte order that does not exist.
+    #[error(
+        "the ELF file's byte order is {found}, which is neither little-endian (1) nor big-endian (2)"
+    )]
+    ByteOrder {
+        /// `EI_DATA`.
+        found: u8,
+    },
+    /// Compiled for another machine.
+    #[error(
+        "the ELF file is for machine {machine}, not for BPF (247); build it with clang -target bpf"
+    )]
+    NotBpf {
+        /// `e_machine`.
+        machine: u16,
+    },
+    /// An executable or shared library.
+    #[error("the ELF file is of type {kind}, not a relocatable object (1); do not link it")]
+    NotRelocatable {
+        /// `e_type`.
+        kind: u16,
+    },
+    /// Cut off, or with offsets that point outside.
+    #[error("the object is damaged: {what} cannot be read")]
+    Damaged {
+        /// The part that cannot be read.
+        what: &'static str,
+    },
+    /// A section or symbol name that is not short printable UTF-8.
+    #[error("the object has a name that is too long or not printable text")]
+    Name,
+    /// More of something than is read.
+    #[error("the object has {count} {what}; at most {limit} are read")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are, or how many were counted before giving up.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A function whose bounds are not whole instructions inside its section.
+    #[error("the function `{name}` does not stand wholly inside its section")]
+    Function {
+        /// The function.
+        name: String,
+    },
+    /// A call to a place where no function begins: what it does cannot be known.
+    #[error("`{function}` calls, at byte {offset}, a place where no function begins")]
+    CallNowhere {
+        /// The calling function.
+        function: String,
+        /// Offset of the call in the function, in bytes.
+        offset: u64,
+    },
+    /// A map definition that cannot be read.
+    #[error("the map `{name}` is not defined as libbpf expects")]
+    Map {
+        /// The map.
+        name: String,
+    },
+    /// BTF maps without BTF.
+    #[error("the object defines maps in `.maps` but carries no BTF; compile it with -g")]
+    MapsWithoutBtf,
+    /// Two things of one name, so that nobody can say which is meant.
+    #[error("the object has two {what}s named `{name}`")]
+    Twice {
+        /// `program` or `map`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// No entry point at all.
+    #[error("the object has no program: no global function stands in a section of its own")]
+    NoProgram,
+}
+
 impl ProgramKind {
     /// The hooks a program of this kind can be a chain member of.
     pub const fn hooks(self) -> &'static [Hook] {
@@ -214,6 +316,26 @@ impl ProgramKind {
 }
 
 impl ObjectFacts {
+    /// Reads the facts of an object. Hostile bytes are refused or read as what they are; nothing panics and every
+    /// quantity is bounded by `limits`.
+    pub fn read(bytes: &[u8]) -> Result<Self, ObjectError> {
+        let elf = elf::Elf::read(bytes)?;
+        let btf = elf
+            .section(".BTF")
+            .map(|(_, section)| btf::Btf::read(section.data, elf.endian))
+            .transpose()?;
+        let maps = maps::read_maps(&elf, btf.as_ref())?;
+        let globals = maps::read_globals(&elf, btf.as_ref())?;
+        let functions = code::read_functions(&elf, btf.as_ref())?;
+        let programs = read_programs(&elf, &functions, &maps)?;
+        let license = elf.section("license").map(|(_, section)| {
+            let text = section.data.split(|byte| *byte == 0).next().unwrap_or_default();
+            String::from_utf8_lossy(&text[..text.len().min(LICENSE_BYTES_MAX)]).into_owned()
+        });
+        let (endian, has_btf) = (elf.endian, btf.is_some());
+        Ok(Self { endian, has_btf, license, programs, maps, globals, size: bytes.len() as u64 })
+    }
+
     /// The program with this name.
     pub fn program(&self, name: &str) -> Option<&ProgramFacts> {
         self.programs.iter().find(|program| program.name == name)
@@ -230,6 +352,90 @@ impl ObjectFacts {
     }
 }
 
+/// Bytes of the licence text that are kept: the kernel reads 128.
+const LICENSE_BYTES_MAX: usize = 128;
+
+/// Programs are the global functions of executable sections other than `.text`, which holds subprograms.
+fn read_programs(
+    elf: &elf::Elf<'_>,
+    functions: &[code::Function],
+    maps: &[MapFacts],
+) -> Result<Vec<ProgramFacts>, ObjectError> {
+    let mut programs: Vec<ProgramFacts> = Vec::new();
+    for (index, function) in functions.iter().enumerate() {
+        let section = elf.sections[function.section].name.as_str();
+        if !function.global || section == ".text" {
+            continue;
+        }
+        if programs.iter().any(|program| program.name == function.name) {
+            return Err(ObjectError::Twice { what: "program", name: function.name.clone() });
+        }
+        programs.push(program_facts(
+            &function.name,
+            section,
+            code::closure(functions, index),
+            maps,
+        ));
+        if programs.len() > PROGRAMS_MAX {
+            return Err(ObjectError::TooMany {
+                what: "programs",
+                count: programs.len(),
+                limit: PROGRAMS_MAX,
+            });
+        }
+    }
+    if programs.is_empty() { Err(ObjectError::NoProgram) } else { Ok(programs) }
+}
+
+fn program_facts(name: &str, section: &str, uses: code::Uses, maps: &[MapFacts]) -> ProgramFacts {
+    let (kind, release) = needs::program_kind(section);
+    let mut asks = vec![(release, format!("section {section}"))];
+    for number in &uses.helpers {
+        let release = needs::helper(*number).map(|(_, release)| release);
+        asks.push((release, format!("helper {}", needs::helper_name(*number))));
+    }
+    for map in maps.iter().filter(|map| uses.symbols.contains(&map.name)) {
+        asks.push((needs::map_release(&map.kind), format!("map type {}", map.kind)));
+    }
+    for feature in &uses.features {
+        let (name, release) = needs::feature(*feature);
+        asks.push((Some(release), name.to_owned()));
+    }
+    let (lowest_kernel, because) = highest(asks);
+    let mut helpers: Vec<_> =
+        uses.helpers.iter().map(|number| needs::helper_name(*number)).collect();
+    helpers.sort_unstable();
+    ProgramFacts {
+        name: name.to_owned(),
+        section: section.to_owned(),
+        kind,
+        frags: kind == ProgramKind::Xdp && needs::is_frags(section),
+        insns: uses.insns,
+        helpers,
+        kfuncs: uses.kfuncs.into_iter().collect(),
+        writes_packets: uses.helpers.iter().any(|number| needs::writes_packets(*number)),
+        redirects: uses.helpers.iter().any(|number| needs::redirects(*number)),
+        core_relocations: uses.core_relocations,
+        lowest_kernel,
+        because,
+    }
+}
+
+/// The highest release asked for and what asks for it; an unknown ask makes the answer unknown.
+fn highest(asks: Vec<(Option<KernelVersion>, String)>) -> (Option<KernelVersion>, String) {
+    if let Some((_, what)) = asks.iter().find(|(release, _)| release.is_none()) {
+        return (None, format!("{what} is not in our tables"));
+    }
+    let mut best = (None, String::new());
+    for ask in asks {
+        // On a tie the first stays: the section, then helpers by number.
+        if ask.0 > best.0 {
+            best = ask;
+        }
+    }
+    best
+}
+
 impl IntType {
     /// Its size in bytes.
     pub const fn size(self) -> usize {
@@ -242,7 +448,7 @@ impl IntType {
     }
 
     /// The largest value it holds.
-    pub const fn max(self) -> u64 {
+    pub const fn largest(self) -> u64 {
         match self {
             Self::Bool => 1,
             Self::U8 => u8::MAX as u64,

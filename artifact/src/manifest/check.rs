@@ -333,11 +333,11 @@ fn check_range(
     if ty == IntType::Bool && (min.is_some() || max.is_some()) {
         return refuse(key("min"), "a bool has no `min` and `max`");
     }
-    let (low, high) = (min.unwrap_or(0), max.unwrap_or(ty.max()));
-    if high > ty.max() {
+    let (low, high) = (min.unwrap_or(0), max.unwrap_or(ty.largest()));
+    if high > ty.largest() {
         return refuse(
             key("max"),
-            format!("{high} does not fit {ty}, whose largest value is {}", ty.max()),
+            format!("{high} does not fit {ty}, whose largest value is {}", ty.largest()),
         );
     }
     if low > high {

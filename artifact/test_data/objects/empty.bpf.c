@@ -1,0 +1,2 @@
+// An object without any program.
+int unused;
