@@ -1,1 +1,33 @@
-//! skep-chain-dispatcher
+//! Chains of eBPF programs on a hook of an interface: the only crate that talks to the kernel.
+//! It loads, orders, attaches, replaces and watches; it refuses to know networks, registries, fleets
+//! and where a program came from beyond the proof that it may be loaded.
+
+mod backend;
+mod chain;
+mod counters;
+mod elf;
+mod engine;
+mod error;
+mod execute;
+pub mod features;
+mod kernel;
+mod layout;
+mod load;
+mod lock;
+mod observe;
+mod pins;
+mod record;
+mod swap;
+pub mod testrun;
+
+pub use chain::{Chain, Counting, Foreign, HookPoint, Loadable, Member};
+pub use counters::MemberCounters;
+pub use elf::ElfError;
+pub use engine::{Applied, Engine, EngineConfig};
+pub use error::{ApplyError, DetachError, EngineError, ObserveError, Unsupported};
+pub use kernel::netlink::XdpMode;
+pub use layout::{LAYOUT_VERSION, SLOTS_MAX};
+pub use load::LoadError;
+pub use observe::{ObservedChain, ObservedMember};
+pub use record::{Backend, RecordError};
+pub use swap::{ForeignProgram, Restarted, Step, SwapPlan};

@@ -1,0 +1,28 @@
+//! The tcx backend: the tc dispatcher as one tcx link. Others' links keep their places; ours goes
+//! after them, because whoever was there first decided without knowing us.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use skep_artifact::hook::Hook;
+
+use crate::kernel::sys;
+
+/// `BPF_TCX_INGRESS`, `BPF_TCX_EGRESS`.
+const INGRESS: u32 = 46;
+const EGRESS: u32 = 47;
+
+/// The kernel's number for a tc hook.
+pub(crate) fn attach_type(hook: Hook) -> u32 {
+    if hook == Hook::TcEgress { EGRESS } else { INGRESS }
+}
+
+/// Attaches a dispatcher after what is on the hook.
+pub(crate) fn attach(dispatcher: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> io::Result<OwnedFd> {
+    sys::link_create(dispatcher, ifindex, attach_type(hook), 0)
+}
+
+/// Every program on the hook, in order.
+pub(crate) fn attached(ifindex: u32, hook: Hook) -> io::Result<Vec<sys::Attached>> {
+    sys::tcx_query(ifindex, attach_type(hook))
+}

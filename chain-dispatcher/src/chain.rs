@@ -1,0 +1,119 @@
+//! What a caller wants on a hook: the members of a chain, in their own words. Plain data and its
+//! order. Knows no slots, no kernel, no pins.
+
+use serde::{Deserialize, Serialize};
+use skep_artifact::Digest;
+use skep_artifact::config::EncodedConfig;
+use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
+use skep_trust::{LocallyTrusted, VerifiedObject};
+
+/// A hook of an interface, in the network namespace of the calling thread.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HookPoint {
+    /// Name of the interface, at most 15 bytes.
+    pub interface: String,
+    /// Which of its hooks.
+    pub hook: Hook,
+}
+
+impl std::fmt::Display for HookPoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.interface, self.hook)
+    }
+}
+
+/// An object that may be loaded: there is no way to hand over bytes nobody vouched for.
+#[derive(Debug, Clone)]
+pub enum Loadable {
+    /// Out of a package whose signatures were verified against the node's policy.
+    Verified(VerifiedObject),
+    /// A local file that a person on this host chose to run. Never from fleet state.
+    Local(LocallyTrusted),
+}
+
+impl Loadable {
+    /// The ELF bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Verified(object) => object.bytes(),
+            Self::Local(object) => object.bytes(),
+        }
+    }
+
+    /// The package it came from: name, version and digest of its index.
+    pub(crate) fn origin(&self) -> Option<(String, String, Digest)> {
+        match self {
+            Self::Verified(object) => Some((
+                object.package().to_string(),
+                object.version().to_string(),
+                object.index_digest(),
+            )),
+            Self::Local(_) => None,
+        }
+    }
+}
+
+/// One program of a chain.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The policy that asked for it.
+    pub policy: String,
+    /// Its name within the policy.
+    pub name: String,
+    /// The function in the object.
+    pub program: String,
+    /// Where the code comes from.
+    pub object: Loadable,
+    /// Lower runs first; equal ones by policy, then by name.
+    pub priority: u32,
+    /// The verdicts after which the next member runs.
+    pub proceed_on: VerdictSet,
+    /// Whether its verdicts count.
+    pub mode: Mode,
+    /// What happens to a packet for which it could not run: dropped (closed) or sent on (open).
+    pub failure: Failure,
+    /// Globals and map entries to write before the chain goes live.
+    pub config: EncodedConfig,
+}
+
+/// What should run on a hook.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    /// Where.
+    pub at: HookPoint,
+    /// The caller's number for this wish; reported back by `observe`.
+    pub generation: u64,
+    /// Who; any order, the chain sorts them.
+    pub members: Vec<Member>,
+    /// What to do about an XDP program that somebody else attached.
+    pub foreign: Foreign,
+}
+
+/// What to do about an XDP program that somebody else attached. On tc everybody keeps their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Foreign {
+    /// Leave it and refuse.
+    #[default]
+    Refuse,
+    /// Take it off and attach ours: packets pass unseen in between.
+    TakeOver,
+}
+
+/// Whether dispatchers count packets and verdicts per member. Costs a few nanoseconds a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counting {
+    /// Count.
+    #[default]
+    On,
+    /// Do not; `missed` is not counted either.
+    Off,
+}
+
+/// The order in which packets meet the members: total, and independent of history.
+pub(crate) fn in_order(members: &[Member]) -> Vec<&Member> {
+    let mut ordered: Vec<&Member> = members.iter().collect();
+    ordered.sort_by(|a, b| (a.priority, &a.policy, &a.name).cmp(&(b.priority, &b.policy, &b.name)));
+    ordered
+}

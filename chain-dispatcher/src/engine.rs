@@ -1,0 +1,296 @@
+//! The door of the crate: open a pin root, then plan, apply, observe, count, detach. Every operation
+//! works in the network namespace of the calling thread. Knows the order of things, no details.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use skep_artifact::Digest;
+use skep_artifact::hook::Hook;
+
+use crate::backend;
+use crate::chain::{Chain, Counting, HookPoint, Member, in_order};
+use crate::counters::{self, MemberCounters};
+use crate::error::{ApplyError, DetachError, EngineError, ObserveError};
+use crate::execute::{Execution, refusal};
+use crate::features;
+use crate::kernel::netlink::{self, Interface};
+use crate::kernel::sys;
+use crate::layout::SLOTS_MAX;
+use crate::load::{self, Frags};
+use crate::lock;
+use crate::observe::{self, ObservedChain};
+use crate::pins::{self, HookDir, HookKey};
+use crate::record::ChainRecord;
+use crate::swap::{self, Held, Seen, Step, SwapPlan, Wanted, WantedMember};
+use crate::testrun::{self, Outcome, TestRunError};
+
+/// How to open an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// A folder for this engine's pins alone; a bpffs is mounted over it unless it lies on one.
+    pub pin_root: PathBuf,
+    /// Whether chains count what they do.
+    pub counting: Counting,
+}
+
+/// Puts chains on hooks and says what runs there.
+#[derive(Debug)]
+pub struct Engine {
+    root: PathBuf,
+    counting: Counting,
+}
+
+/// What `apply` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The steps, all done.
+    pub plan: SwapPlan,
+    /// What runs now.
+    pub chain: ObservedChain,
+}
+
+/// A hook with everything known about it.
+struct Look {
+    interface: Interface,
+    dir: HookDir,
+    seen: Seen,
+}
+
+impl Engine {
+    /// Opens a pin root, probes the kernel, and removes what a killed run left behind. Running
+    /// chains stay as they are.
+    pub fn open(config: EngineConfig) -> Result<Self, EngineError> {
+        let EngineConfig { pin_root, counting } = config;
+        pins::prepare_root(&pin_root)
+            .map_err(|source| EngineError::PinRoot { path: pin_root.clone(), source })?;
+        features::probe(Hook::Xdp)?;
+        let engine = Self { root: pin_root, counting };
+        engine.sweep().map_err(EngineError::Sweep)?;
+        Ok(engine)
+    }
+
+    /// The folder that holds the pins.
+    pub fn pin_root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What `apply` would do. Touches nothing.
+    pub fn plan(&self, chain: &Chain) -> Result<SwapPlan, ApplyError> {
+        check_limits(chain)?;
+        let wanted = self.wanted(chain)?;
+        let look = self.look(&chain.at)?;
+        decide(chain, &look.seen, &wanted)
+    }
+
+    /// Makes the hook run this chain: all of it, or what ran before. Does nothing if it runs.
+    pub fn apply(&self, chain: &Chain) -> Result<Applied, ApplyError> {
+        self.apply_telling(chain, &mut |_| {})
+    }
+
+    /// As [`Engine::apply`], and tells each step once it is done.
+    pub fn apply_telling(
+        &self,
+        chain: &Chain,
+        done: &mut dyn FnMut(&Step),
+    ) -> Result<Applied, ApplyError> {
+        check_limits(chain)?;
+        let wanted = self.wanted(chain)?;
+        wanted.record.to_value()?;
+        let _lock = lock::take(&self.root)?;
+        // A vanished interface is found here; its pins are swept whatever the answer is.
+        self.sweep_locked()?;
+        let look = self.look(&chain.at)?;
+        let plan = decide(chain, &look.seen, &wanted)?;
+        self.execute(chain, &look, &wanted, &plan, done)?;
+        let chain = self.observe_hook(&chain.at)?;
+        Ok(Applied { plan, chain })
+    }
+
+    /// Every chain of ours in this network namespace, and every hook that others hold.
+    pub fn observe(&self) -> Result<Vec<ObservedChain>, ObserveError> {
+        observe::chains(&self.root)
+    }
+
+    /// What one hook runs.
+    pub fn observe_hook(&self, at: &HookPoint) -> Result<ObservedChain, ObserveError> {
+        let look = self.look(at)?;
+        observe::observed(&look.dir, &look.interface, at.hook, &look.seen)
+    }
+
+    /// What the members on a hook counted; empty where no chain of ours runs.
+    pub fn counters(&self, at: &HookPoint) -> Result<Vec<MemberCounters>, ObserveError> {
+        let look = self.look(at)?;
+        counters::read(&look.dir, at.hook, &look.seen)
+    }
+
+    /// Runs the chain that is live on a hook over a packet, `times` times, without any traffic. Its
+    /// members count it like any other. None where no chain of ours runs.
+    pub fn test_run(
+        &self,
+        at: &HookPoint,
+        packet: &[u8],
+        times: u32,
+    ) -> Result<Option<Outcome>, TestRunError> {
+        let look = self.look(at)?;
+        let Some(folder) = look.seen.running() else { return Ok(None) };
+        let pinned = observe::open_pin(&look.dir.generation(folder.number).dispatcher())?;
+        pinned.map(|program| testrun::run(&program, at.hook, packet, times)).transpose()
+    }
+
+    /// Takes our chain off a hook. Fine where none is.
+    pub fn detach(&self, at: &HookPoint) -> Result<(), DetachError> {
+        let _lock = lock::take(&self.root)?;
+        let (_, key) = observe::locate(at)?;
+        detach_dir(&HookDir::of(&self.root, &key))
+    }
+
+    /// Takes every chain of ours off, in all network namespaces that this pin root knows, and names
+    /// those of this namespace. Others' programs stay.
+    pub fn detach_all(&self) -> Result<Vec<HookPoint>, DetachError> {
+        let _lock = lock::take(&self.root)?;
+        let netns = observe::netns()?;
+        let interfaces = netlink::interfaces()
+            .map_err(|source| ObserveError::Kernel { what: "the interfaces", source })?;
+        let mut detached = Vec::new();
+        for key in self.hooks()? {
+            let dir = HookDir::of(&self.root, &key);
+            let ran = observe::live_link(&dir)?.is_some();
+            detach_dir(&dir)?;
+            let named = interfaces.iter().find(|i| i.index == key.ifindex && key.netns == netns);
+            if let (true, Some(interface)) = (ran, named) {
+                detached.push(HookPoint { interface: interface.name.clone(), hook: key.hook });
+            }
+        }
+        detached.sort();
+        Ok(detached)
+    }
+
+    /// Removes what killed runs left behind: generations that no link runs, and pins of interfaces
+    /// that are gone. Gives how many folders it removed.
+    pub fn sweep(&self) -> Result<usize, ObserveError> {
+        let _lock = lock::take(&self.root)?;
+        self.sweep_locked()
+    }
+
+    fn sweep_locked(&self) -> Result<usize, ObserveError> {
+        let mut removed = 0;
+        for key in self.hooks()? {
+            let dir = HookDir::of(&self.root, &key);
+            if observe::live_link(&dir)?.is_none() {
+                remove(dir.path())?;
+                removed += 1;
+                continue;
+            }
+            for number in observe::seen_pins(&dir)?.leftovers() {
+                remove(dir.generation(number).path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn hooks(&self) -> Result<Vec<HookKey>, ObserveError> {
+        pins::hooks_in(&self.root)
+            .map_err(|source| ObserveError::Pins { path: self.root.clone(), source })
+    }
+
+    fn look(&self, at: &HookPoint) -> Result<Look, ObserveError> {
+        let (interface, key) = observe::locate(at)?;
+        let dir = HookDir::of(&self.root, &key);
+        let seen = observe::seen(&dir, &interface, at.hook)?;
+        Ok(Look { interface, dir, seen })
+    }
+
+    fn wanted(&self, chain: &Chain) -> Result<Wanted, ApplyError> {
+        let backend = backend::for_hook(chain.at.hook);
+        let dispatcher = Digest::of(backend::dispatcher(backend).0);
+        let members = in_order(&chain.members)
+            .into_iter()
+            .map(|member| wanted_member(member, chain.at.hook))
+            .collect::<Result<_, _>>()?;
+        let record = ChainRecord::of(chain, backend, dispatcher, self.counting);
+        Ok(Wanted { record, members, foreign: chain.foreign })
+    }
+
+    fn execute(
+        &self,
+        chain: &Chain,
+        look: &Look,
+        wanted: &Wanted,
+        plan: &SwapPlan,
+        done: &mut dyn FnMut(&Step),
+    ) -> Result<(), ApplyError> {
+        let members = in_order(&chain.members);
+        let mut execution = Execution {
+            interface: &chain.at.interface,
+            ifindex: look.interface.index,
+            hook: chain.at.hook,
+            dir: &look.dir,
+            record: &wanted.record,
+            members: &members,
+            frags: frags(wanted),
+            running: look.seen.running().map(|folder| look.dir.generation(folder.number)),
+            loaded: Vec::new(),
+            dispatcher: None,
+        };
+        for (index, step) in plan.steps.iter().enumerate() {
+            if let Err(error) = execution.perform(step) {
+                for earlier in plan.steps[..=index].iter().rev() {
+                    execution.undo(earlier);
+                }
+                tracing::warn!(at = %chain.at, code = error.code(), "the chain was not changed");
+                return Err(error);
+            }
+            tracing::debug!(at = %chain.at, "{step}");
+            done(step);
+        }
+        Ok(())
+    }
+}
+
+fn decide(chain: &Chain, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, ApplyError> {
+    swap::plan(&chain.at, seen, wanted)
+        .map_err(|Held(program)| ApplyError::Foreign { at: chain.at.clone(), program })
+}
+
+fn wanted_member(member: &Member, hook: Hook) -> Result<WantedMember, ApplyError> {
+    let outline = load::outline(member.object.bytes(), &member.program, hook, &member.config)
+        .map_err(|error| refusal(member, error))?;
+    Ok(WantedMember { outline, config_maps: member.config.maps.keys().cloned().collect() })
+}
+
+/// All entries of a program array must agree on frags: they have it only if every member does.
+fn frags(wanted: &Wanted) -> Frags {
+    let all = !wanted.members.is_empty() && wanted.members.iter().all(|m| m.outline.frags);
+    if all { Frags::With } else { Frags::Without }
+}
+
+fn check_limits(chain: &Chain) -> Result<(), ApplyError> {
+    if chain.members.len() > SLOTS_MAX {
+        return Err(ApplyError::TooManyMembers { members: chain.members.len() });
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for Member { policy, name, .. } in &chain.members {
+        let length = pins::member_name(policy, name).len();
+        if policy.is_empty() || name.is_empty() || length > pins::NAME_BYTES_MAX {
+            return Err(ApplyError::UnusableName { policy: policy.clone(), name: name.clone() });
+        }
+        if !names.insert((policy, name)) {
+            return Err(ApplyError::DuplicateMember { policy: policy.clone(), name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn detach_dir(dir: &HookDir) -> Result<(), DetachError> {
+    let refused = |source| DetachError::Detach { path: dir.path().to_owned(), source };
+    if let Some((link, _)) = observe::live_link(dir)? {
+        // Detached, not only unpinned: somebody else may hold the link open.
+        sys::link_detach(link.as_fd()).map_err(refused)?;
+    }
+    pins::remove_folder(dir.path()).map_err(refused)
+}
+
+fn remove(path: &Path) -> Result<(), ObserveError> {
+    pins::remove_folder(path).map_err(|source| ObserveError::Pins { path: path.to_owned(), source })
+}

@@ -1,0 +1,259 @@
+//! What can go wrong, one enum per operation, each with a stable code. Knows nothing else.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::chain::HookPoint;
+use crate::layout::SLOTS_MAX;
+use crate::load::LoadError;
+use crate::record::RecordError;
+use crate::swap::ForeignProgram;
+
+/// The engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The pin root is no bpffs and none could be mounted.
+    #[error(
+        "the pin root {} cannot be used: mounting a BPF file system needs root, or mount one there: mount -t bpf bpf {}",
+        path.display(),
+        path.display()
+    )]
+    PinRoot {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel cannot do what chains need.
+    #[error("this kernel cannot run chains")]
+    Unsupported(#[from] Unsupported),
+    /// Leftovers of an earlier run could not be looked at or removed.
+    #[error("the leftovers under the pin root could not be removed")]
+    Sweep(#[source] ObserveError),
+}
+
+/// Something that the kernel was asked for in a probe, and refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel does not offer {feature} (it exists since Linux {since}); {advice}")]
+pub struct Unsupported {
+    /// What was probed.
+    pub feature: &'static str,
+    /// The first release that has it.
+    pub since: &'static str,
+    /// What a person can do.
+    pub advice: &'static str,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+/// The state of pins and kernel could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// The folders under the pin root.
+    #[error("the pins in {} cannot be read", path.display())]
+    Pins {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A pinned object, or one asked for by id.
+    #[error("the kernel would not say what {what} is")]
+    Kernel {
+        /// What was asked about.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another process is changing chains.
+    #[error(
+        "another process has been changing chains under {} for {waited_secs} seconds; look who holds that folder (fuser), then try again",
+        path.display()
+    )]
+    Busy {
+        /// The pin root.
+        path: PathBuf,
+        /// How long this one waited.
+        waited_secs: u64,
+    },
+    /// The interface is not there.
+    #[error(
+        "there is no interface named {interface} in this network namespace; ip link shows those that are"
+    )]
+    InterfaceGone {
+        /// Its name.
+        interface: String,
+    },
+}
+
+/// A chain could not be put in place. What ran before runs on, unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The interface is not there, or vanished meanwhile.
+    #[error(
+        "there is no interface named {interface} in this network namespace; ip link shows those that are"
+    )]
+    InterfaceGone {
+        /// Its name.
+        interface: String,
+    },
+    /// Somebody else's XDP program holds the hook.
+    #[error(
+        "{at} runs program {} ({}), which Skep did not attach; detach it there, or let the policy take it over",
+        program.program_id,
+        if program.name.is_empty() { "without a name" } else { &program.name }
+    )]
+    Foreign {
+        /// The hook.
+        at: HookPoint,
+        /// Whose program.
+        program: ForeignProgram,
+    },
+    /// More members than slots.
+    #[error(
+        "the chain has {members} members; {} is the most one hook can hold: put two programs into one, or use another hook",
+        SLOTS_MAX
+    )]
+    TooManyMembers {
+        /// How many were asked for.
+        members: usize,
+    },
+    /// Two members of the same policy and name.
+    #[error("the policy {policy} names the member {name} twice; give them different names")]
+    DuplicateMember {
+        /// The policy.
+        policy: String,
+        /// The name.
+        name: String,
+    },
+    /// A name that no pin can have.
+    #[error("the name of the member {name} of {policy} is too long or empty; shorten it")]
+    UnusableName {
+        /// The policy.
+        policy: String,
+        /// The name.
+        name: String,
+    },
+    /// The verifier refused a member.
+    #[error("the kernel's verifier refused {program} of {member}; what runs now is untouched. It said:\n{}", last_lines.join("\n"))]
+    Verifier {
+        /// Policy and name.
+        member: String,
+        /// The function.
+        program: String,
+        /// The end of its log.
+        last_lines: Vec<String>,
+        /// The error number's meaning.
+        source: io::Error,
+    },
+    /// A member's config does not fit its object, or the kernel refused it.
+    #[error("the config of {member} cannot be written; what runs now is untouched")]
+    Config {
+        /// Policy and name.
+        member: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// A member's object cannot be brought into the kernel.
+    #[error("{member} cannot be loaded; what runs now is untouched")]
+    Load {
+        /// Policy and name.
+        member: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// A loaded member does not fit into the chain's program array.
+    #[error(
+        "{member} was loaded but the kernel refuses it as a member of a chain; what runs now is untouched"
+    )]
+    Slot {
+        /// Policy and name.
+        member: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Our own dispatcher was refused.
+    #[error("the kernel refused the dispatcher; what runs now is untouched")]
+    Dispatcher(#[source] LoadError),
+    /// The description of the chain cannot be written.
+    #[error("the chain cannot be described; what runs now is untouched")]
+    Record(#[from] RecordError),
+    /// The hook could not be looked at.
+    #[error("the hook cannot be looked at; what runs now is untouched")]
+    Observe(#[source] ObserveError),
+    /// A pin could not be made.
+    #[error("{} cannot be pinned; what runs now is untouched", path.display())]
+    Pin {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The one live change was refused.
+    #[error("the kernel refused to {action}; what ran before runs on")]
+    Switch {
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// A hook could not be detached.
+#[derive(Debug, thiserror::Error)]
+pub enum DetachError {
+    /// The state could not be read.
+    #[error("the hook cannot be looked at")]
+    Observe(#[from] ObserveError),
+    /// The kernel refused, or the pins could not be removed.
+    #[error("the chain in {} cannot be taken off", path.display())]
+    Detach {
+        /// Its pins.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl EngineError {
+    /// A stable, machine-readable reason.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::PinRoot { .. } => "chain.pin_root",
+            Self::Unsupported(_) => "chain.kernel_unsupported",
+            Self::Sweep(_) => "chain.sweep",
+        }
+    }
+}
+
+impl ApplyError {
+    /// A stable, machine-readable reason.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InterfaceGone { .. } => "chain.interface_gone",
+            Self::Foreign { .. } => "chain.foreign_program",
+            Self::TooManyMembers { .. } => "chain.too_many_members",
+            Self::DuplicateMember { .. } => "chain.duplicate_member",
+            Self::UnusableName { .. } => "chain.unusable_name",
+            Self::Verifier { .. } => "chain.verifier_refused",
+            Self::Config { .. } => "chain.config_refused",
+            Self::Load { .. } => "chain.load_refused",
+            Self::Slot { .. } => "chain.slot_refused",
+            Self::Dispatcher(_) => "chain.dispatcher_refused",
+            Self::Record(_) => "chain.record",
+            Self::Observe(ObserveError::Busy { .. }) => "chain.busy",
+            Self::Observe(_) => "chain.observe",
+            Self::Pin { .. } => "chain.pin",
+            Self::Switch { .. } => "chain.switch_refused",
+        }
+    }
+}
+
+impl From<ObserveError> for ApplyError {
+    fn from(error: ObserveError) -> Self {
+        match error {
+            ObserveError::InterfaceGone { interface } => Self::InterfaceGone { interface },
+            other => Self::Observe(other),
+        }
+    }
+}

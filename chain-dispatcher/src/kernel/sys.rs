@@ -1,0 +1,684 @@
+//! The bpf(2) system call, one safe function per command that we use. The only unsafe code of the
+//! workspace: every block hands the kernel pointers into buffers that outlive the call, with their
+//! true lengths. Knows no chain, no pin layout, no object format.
+
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) has no safe wrapper in libc; every block argues its safety"
+)]
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Room for what the verifier says. It keeps the end of a longer log only when asked for, so this
+/// is generous; the last lines are what people need.
+const VERIFIER_LOG_BYTES: usize = 4 << 20;
+
+/// `BPF_F_REPLACE`: update a link only if it runs the program we expect.
+const F_REPLACE: u32 = 1 << 2;
+/// Programs and links that one tcx hook can hold: the kernel's `BPF_MPROG_MAX`.
+const QUERY_MAX: usize = 64;
+/// More links than any host has; ends a walk that races with somebody who makes them for ever.
+const LINKS_MAX: usize = 100_000;
+/// `BPF_LINK_TYPE_XDP`.
+pub(crate) const LINK_XDP: u32 = 6;
+
+/// The verifier and test runs give up when a signal arrives (EAGAIN, EINTR); libbpf tries five
+/// times, and so do we.
+const INTERRUPTED_TRIES_MAX: u32 = 5;
+
+const CMD_MAP_CREATE: u32 = 0;
+const CMD_MAP_LOOKUP_ELEM: u32 = 1;
+const CMD_MAP_UPDATE_ELEM: u32 = 2;
+const CMD_PROG_LOAD: u32 = 5;
+const CMD_OBJ_PIN: u32 = 6;
+const CMD_OBJ_GET: u32 = 7;
+const CMD_PROG_TEST_RUN: u32 = 10;
+const CMD_PROG_GET_FD_BY_ID: u32 = 13;
+const CMD_OBJ_GET_INFO_BY_FD: u32 = 15;
+const CMD_PROG_QUERY: u32 = 16;
+const CMD_BTF_LOAD: u32 = 18;
+const CMD_MAP_FREEZE: u32 = 22;
+const CMD_LINK_CREATE: u32 = 28;
+const CMD_LINK_UPDATE: u32 = 29;
+const CMD_LINK_GET_FD_BY_ID: u32 = 30;
+const CMD_LINK_GET_NEXT_ID: u32 = 31;
+const CMD_LINK_DETACH: u32 = 34;
+
+/// What to create a map from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct MapSpec<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) shape: MapShape,
+    pub(crate) map_extra: u64,
+    /// BTF type ids of key and value; 0 is none.
+    pub(crate) btf_key: u32,
+    pub(crate) btf_value: u32,
+}
+
+/// What two maps must share for the state of one to be the state of the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct MapShape {
+    pub(crate) kind: u32,
+    pub(crate) key_size: u32,
+    pub(crate) value_size: u32,
+    pub(crate) max_entries: u32,
+    pub(crate) flags: u32,
+}
+
+/// What to load a program from.
+pub(crate) struct ProgramSpec<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: u32,
+    pub(crate) attach_type: u32,
+    pub(crate) flags: u32,
+    pub(crate) instructions: &'a [aya_obj::generated::bpf_insn],
+    pub(crate) license: &'a std::ffi::CStr,
+    pub(crate) btf: Option<BorrowedFd<'a>>,
+    pub(crate) func_info: Vec<u8>,
+    pub(crate) func_info_record: u32,
+    pub(crate) line_info: Vec<u8>,
+    pub(crate) line_info_record: u32,
+}
+
+/// The kernel refused a program; `log` is what its verifier said, possibly nothing.
+#[derive(Debug)]
+pub(crate) struct LoadRefused {
+    pub(crate) source: io::Error,
+    pub(crate) log: String,
+}
+
+/// What the kernel says about a loaded program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProgramInfo {
+    pub(crate) id: u32,
+    pub(crate) kind: u32,
+    pub(crate) tag: [u8; 8],
+    pub(crate) name: String,
+}
+
+/// What the kernel says about a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MapInfo {
+    pub(crate) id: u32,
+    pub(crate) shape: MapShape,
+}
+
+/// What the kernel says about a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LinkInfo {
+    pub(crate) id: u32,
+    pub(crate) kind: u32,
+    pub(crate) program_id: u32,
+    /// 0 once the interface is gone.
+    pub(crate) ifindex: u32,
+}
+
+/// A program found on a tcx hook; `link_id` is 0 where it was attached without a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attached {
+    pub(crate) program_id: u32,
+    pub(crate) link_id: u32,
+}
+
+/// One run of a program over a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TestRun {
+    pub(crate) retval: u32,
+    pub(crate) output: Vec<u8>,
+    /// Mean of the repetitions, as the kernel measured it.
+    pub(crate) duration_ns: u32,
+}
+
+/// Creates a map.
+pub(crate) fn map_create(spec: &MapSpec<'_>, btf: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attr {
+        map_type: u32,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+        map_flags: u32,
+        inner_map_fd: u32,
+        numa_node: u32,
+        map_name: [u8; 16],
+        map_ifindex: u32,
+        btf_fd: u32,
+        btf_key_type_id: u32,
+        btf_value_type_id: u32,
+        btf_vmlinux_value_type_id: u32,
+        map_extra: u64,
+    }
+    let with_btf = spec.btf_value != 0;
+    let mut attr = Attr {
+        map_type: spec.shape.kind,
+        key_size: spec.shape.key_size,
+        value_size: spec.shape.value_size,
+        max_entries: spec.shape.max_entries,
+        map_flags: spec.shape.flags,
+        map_name: object_name(spec.name),
+        map_extra: spec.map_extra,
+        ..Attr::default()
+    };
+    if let (Some(btf), true) = (btf, with_btf) {
+        attr.btf_fd = raw(btf);
+        attr.btf_key_type_id = spec.btf_key;
+        attr.btf_value_type_id = spec.btf_value;
+    }
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf_fd(CMD_MAP_CREATE, &mut attr) }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ElementAttr {
+    map_fd: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// Writes one element. `key` and `value` must be as long as the map's own sizes, which is checked.
+pub(crate) fn map_update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
+    let shape = map_info(map)?.shape;
+    if key.len() != shape.key_size as usize || value.len() != value_bytes(&shape)? {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut attr = ElementAttr {
+        map_fd: raw(map),
+        key: address(key),
+        value: address(value),
+        ..ElementAttr::default()
+    };
+    // SAFETY: key and value are readable for the lengths that the kernel reads: checked above.
+    unsafe { bpf(CMD_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
+}
+
+/// Reads one element; for a per-CPU map the values of all possible CPUs, one after the other, each
+/// rounded up to 8 bytes. `None` where there is no such key.
+pub(crate) fn map_lookup(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let shape = map_info(map)?.shape;
+    if key.len() != shape.key_size as usize {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut value = vec![0u8; value_bytes(&shape)?];
+    let mut attr = ElementAttr {
+        map_fd: raw(map),
+        key: address(key),
+        value: value.as_mut_ptr() as u64,
+        ..ElementAttr::default()
+    };
+    // SAFETY: `key` is as long as the map's keys and `value` has room for what the kernel writes.
+    match unsafe { bpf(CMD_MAP_LOOKUP_ELEM, &mut attr) } {
+        Ok(_) => Ok(Some(value)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a map unwritable from user space, for ever.
+pub(crate) fn map_freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = raw(map);
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf(CMD_MAP_FREEZE, &mut attr) }.map(drop)
+}
+
+/// Loads BTF.
+pub(crate) fn btf_load(btf: &[u8]) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attr {
+        btf: u64,
+        log_buf: u64,
+        btf_size: u32,
+        log_size: u32,
+        log_level: u32,
+        pad: u32,
+    }
+    let mut attr = Attr { btf: address(btf), btf_size: length(btf.len())?, ..Attr::default() };
+    // SAFETY: `btf` is readable for `btf_size` bytes.
+    unsafe { bpf_fd(CMD_BTF_LOAD, &mut attr) }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ProgramAttr {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+    prog_btf_fd: u32,
+    func_info_rec_size: u32,
+    func_info: u64,
+    func_info_cnt: u32,
+    line_info_rec_size: u32,
+    line_info: u64,
+    line_info_cnt: u32,
+    attach_btf_id: u32,
+    attach_prog_fd: u32,
+    core_relo_cnt: u32,
+}
+
+/// Loads a program: without a log first, which is fast; with one when the kernel refuses.
+pub(crate) fn prog_load(spec: &ProgramSpec<'_>) -> Result<OwnedFd, LoadRefused> {
+    let silent = |source| LoadRefused { source, log: String::new() };
+    let mut attr = program_attr(spec).map_err(silent)?;
+    // SAFETY: every pointer in the attribute points into `spec`, which outlives the call, with its
+    // true length.
+    let refused = match unsafe { bpf_fd(CMD_PROG_LOAD, &mut attr) } {
+        Ok(fd) => return Ok(fd),
+        Err(error) => error,
+    };
+    if refused.raw_os_error() == Some(libc::EPERM) {
+        return Err(silent(refused));
+    }
+    let mut log = vec![0u8; VERIFIER_LOG_BYTES];
+    attr.log_level = 1;
+    attr.log_size = length(log.len()).map_err(silent)?;
+    attr.log_buf = log.as_mut_ptr() as u64;
+    // SAFETY: as above, and the log buffer is writable for `log_size` bytes.
+    match unsafe { bpf_fd(CMD_PROG_LOAD, &mut attr) } {
+        // The kernel changed its mind (memory pressure, a signal): what is loaded is loaded.
+        Ok(fd) => Ok(fd),
+        Err(error) => {
+            let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+            log.truncate(end);
+            let source = if error.raw_os_error() == Some(libc::ENOSPC) { refused } else { error };
+            Err(LoadRefused { source, log: String::from_utf8_lossy(&log).into_owned() })
+        }
+    }
+}
+
+fn program_attr(spec: &ProgramSpec<'_>) -> io::Result<ProgramAttr> {
+    let mut attr = ProgramAttr {
+        prog_type: spec.kind,
+        insn_cnt: length(spec.instructions.len())?,
+        insns: spec.instructions.as_ptr() as u64,
+        license: spec.license.as_ptr() as u64,
+        prog_flags: spec.flags,
+        prog_name: object_name(spec.name),
+        expected_attach_type: spec.attach_type,
+        ..ProgramAttr::default()
+    };
+    if let Some(btf) = spec.btf {
+        attr.prog_btf_fd = raw(btf);
+        if let Some(count) = length(spec.func_info.len())?.checked_div(spec.func_info_record) {
+            attr.func_info = address(&spec.func_info);
+            attr.func_info_cnt = count;
+            attr.func_info_rec_size = spec.func_info_record;
+        }
+        if let Some(count) = length(spec.line_info.len())?.checked_div(spec.line_info_record) {
+            attr.line_info = address(&spec.line_info);
+            attr.line_info_cnt = count;
+            attr.line_info_rec_size = spec.line_info_record;
+        }
+    }
+    Ok(attr)
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ObjectAttr {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// Pins a program, map or link at `path`, which must lie in a bpffs and not exist.
+pub(crate) fn obj_pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr =
+        ObjectAttr { pathname: path.as_ptr() as u64, bpf_fd: raw(object), file_flags: 0 };
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    unsafe { bpf(CMD_OBJ_PIN, &mut attr) }.map(drop)
+}
+
+/// Opens what is pinned at `path`.
+pub(crate) fn obj_get(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjectAttr { pathname: path.as_ptr() as u64, ..ObjectAttr::default() };
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    unsafe { bpf_fd(CMD_OBJ_GET, &mut attr) }
+}
+
+/// Attaches a program to an interface by a new link. For tcx the link goes after what is there.
+pub(crate) fn link_create(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attr {
+        prog_fd: u32,
+        target_ifindex: u32,
+        attach_type: u32,
+        flags: u32,
+        relative_fd: u32,
+        pad: u32,
+        expected_revision: u64,
+    }
+    let mut attr = Attr {
+        prog_fd: raw(program),
+        target_ifindex: ifindex,
+        attach_type,
+        flags,
+        ..Attr::default()
+    };
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf_fd(CMD_LINK_CREATE, &mut attr) }
+}
+
+/// Makes a link run `new`, only if it runs `expected` now.
+pub(crate) fn link_update(
+    link: BorrowedFd<'_>,
+    new: BorrowedFd<'_>,
+    expected: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let mut attr = [raw(link), raw(new), F_REPLACE, raw(expected)];
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf(CMD_LINK_UPDATE, &mut attr) }.map(drop)
+}
+
+/// Takes a link off its hook, whoever holds it.
+pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = raw(link);
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf(CMD_LINK_DETACH, &mut attr) }.map(drop)
+}
+
+/// Opens a program by its id. Needs CAP_SYS_ADMIN.
+pub(crate) fn prog_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = [id, 0, 0];
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf_fd(CMD_PROG_GET_FD_BY_ID, &mut attr) }
+}
+
+/// The ids of all links there are. Needs CAP_SYS_ADMIN.
+pub(crate) fn link_ids() -> io::Result<Vec<u32>> {
+    let mut ids = Vec::new();
+    let mut attr = [0u32; 3];
+    while ids.len() < LINKS_MAX {
+        // SAFETY: the attribute holds no pointers: start id, next id, flags.
+        match unsafe { bpf(CMD_LINK_GET_NEXT_ID, &mut attr) } {
+            Ok(_) => ids.push(attr[1]),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => break,
+            Err(error) => return Err(error),
+        }
+        attr[0] = attr[1];
+    }
+    Ok(ids)
+}
+
+/// A descriptor's number as a program array takes it for a value.
+pub(crate) fn raw_fd_bytes(fd: BorrowedFd<'_>) -> [u8; 4] {
+    raw(fd).to_ne_bytes()
+}
+
+/// Opens a link by its id. Needs CAP_SYS_ADMIN.
+pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = [id, 0, 0];
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf_fd(CMD_LINK_GET_FD_BY_ID, &mut attr) }
+}
+
+/// Asks the kernel about a program.
+pub(crate) fn prog_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        kind: u32,
+        id: u32,
+        tag: [u8; 8],
+        jited_len: u32,
+        xlated_len: u32,
+        jited: u64,
+        xlated: u64,
+        load_time: u64,
+        created_by: u32,
+        maps: u32,
+        map_ids: u64,
+        name: [u8; 16],
+    }
+    let info: Info = object_info(program)?;
+    Ok(ProgramInfo { id: info.id, kind: info.kind, tag: info.tag, name: text(&info.name) })
+}
+
+/// Asks the kernel about a map.
+pub(crate) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        kind: u32,
+        id: u32,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+        flags: u32,
+        name: [u8; 16],
+    }
+    let info: Info = object_info(map)?;
+    Ok(MapInfo {
+        id: info.id,
+        shape: MapShape {
+            kind: info.kind,
+            key_size: info.key_size,
+            value_size: info.value_size,
+            max_entries: info.max_entries,
+            flags: info.flags,
+        },
+    })
+}
+
+/// Asks the kernel about an XDP or tcx link.
+pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        kind: u32,
+        id: u32,
+        program_id: u32,
+        pad: u32,
+        ifindex: u32,
+        attach_type: u32,
+    }
+    let info: Info = object_info(link)?;
+    Ok(LinkInfo {
+        id: info.id,
+        kind: info.kind,
+        program_id: info.program_id,
+        ifindex: info.ifindex,
+    })
+}
+
+/// What is attached to a tcx hook, in the order in which packets meet it.
+pub(crate) fn tcx_query(ifindex: u32, attach_type: u32) -> io::Result<Vec<Attached>> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attr {
+        target_ifindex: u32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        prog_ids: u64,
+        count: u32,
+        pad: u32,
+        prog_attach_flags: u64,
+        link_ids: u64,
+        link_attach_flags: u64,
+        revision: u64,
+    }
+    let mut programs = [0u32; QUERY_MAX];
+    let mut links = [0u32; QUERY_MAX];
+    let mut attr = Attr {
+        target_ifindex: ifindex,
+        attach_type,
+        prog_ids: programs.as_mut_ptr() as u64,
+        link_ids: links.as_mut_ptr() as u64,
+        count: length(QUERY_MAX)?,
+        ..Attr::default()
+    };
+    // SAFETY: both arrays have room for `count` ids and outlive the call.
+    unsafe { bpf(CMD_PROG_QUERY, &mut attr) }?;
+    let found = (attr.count as usize).min(QUERY_MAX);
+    Ok(programs
+        .iter()
+        .zip(&links)
+        .take(found)
+        .map(|(program, link)| Attached { program_id: *program, link_id: *link })
+        .collect())
+}
+
+/// Runs a program over `packet`, `repeat` times, and gives what it left of the packet.
+/// `room` is how many bytes the packet may have grown by.
+pub(crate) fn prog_test_run(
+    program: BorrowedFd<'_>,
+    packet: &[u8],
+    repeat: u32,
+    room: usize,
+) -> io::Result<TestRun> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attr {
+        prog_fd: u32,
+        retval: u32,
+        data_size_in: u32,
+        data_size_out: u32,
+        data_in: u64,
+        data_out: u64,
+        repeat: u32,
+        duration: u32,
+        ctx_size_in: u32,
+        ctx_size_out: u32,
+        ctx_in: u64,
+        ctx_out: u64,
+        flags: u32,
+        cpu: u32,
+        batch_size: u32,
+        pad: u32,
+    }
+    let mut output = vec![0u8; packet.len() + room];
+    let mut attr = Attr {
+        prog_fd: raw(program),
+        data_size_in: length(packet.len())?,
+        data_size_out: length(output.len())?,
+        data_in: address(packet),
+        data_out: output.as_mut_ptr() as u64,
+        repeat,
+        ..Attr::default()
+    };
+    // SAFETY: `packet` is readable and `output` writable for the lengths given.
+    unsafe { bpf(CMD_PROG_TEST_RUN, &mut attr) }?;
+    output.truncate(attr.data_size_out as usize);
+    Ok(TestRun { retval: attr.retval, output, duration_ns: attr.duration })
+}
+
+fn object_info<I: Default>(object: BorrowedFd<'_>) -> io::Result<I> {
+    #[repr(C)]
+    struct Attr {
+        bpf_fd: u32,
+        info_len: u32,
+        info: u64,
+    }
+    let mut info = I::default();
+    let mut attr = Attr {
+        bpf_fd: raw(object),
+        info_len: length(size_of::<I>())?,
+        info: std::ptr::from_mut(&mut info) as u64,
+    };
+    // SAFETY: `info` is writable for `info_len` bytes, outlives the call, and is one of the three
+    // structs of integers above, for which every bit pattern is a value.
+    unsafe { bpf(CMD_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    Ok(info)
+}
+
+/// # Safety
+/// `attr` must be laid out as the kernel's `union bpf_attr` for `command`, and every address in it
+/// must be valid for the length that goes with it until this returns.
+unsafe fn bpf<A>(command: u32, attr: &mut A) -> io::Result<libc::c_long> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // SAFETY: by the contract of this function.
+        let result = unsafe {
+            libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<A>())
+        };
+        if result >= 0 {
+            return Ok(result);
+        }
+        let error = io::Error::last_os_error();
+        let again = [Some(libc::EAGAIN), Some(libc::EINTR)].contains(&error.raw_os_error());
+        let loads = [CMD_PROG_LOAD, CMD_PROG_TEST_RUN].contains(&command);
+        if !(again && loads && tries < INTERRUPTED_TRIES_MAX) {
+            return Err(error);
+        }
+    }
+}
+
+/// # Safety
+/// As for [`bpf`]; and `command` must be one that returns a new file descriptor.
+unsafe fn bpf_fd<A>(command: u32, attr: &mut A) -> io::Result<OwnedFd> {
+    // SAFETY: by the contract of this function.
+    let fd = unsafe { bpf(command, attr) }?;
+    let fd = i32::try_from(fd).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    // SAFETY: the kernel just made this descriptor for us and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn raw(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_fd().as_raw_fd().cast_unsigned()
+}
+
+fn address(bytes: &[u8]) -> u64 {
+    bytes.as_ptr() as u64
+}
+
+fn length(bytes: usize) -> io::Result<u32> {
+    u32::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// Bytes that the kernel reads or writes for one value of such a map.
+fn value_bytes(shape: &MapShape) -> io::Result<usize> {
+    let value = shape.value_size as usize;
+    match shape.kind {
+        // Hash, array, LRU hash and cgroup storage, each per CPU.
+        5 | 6 | 10 | 21 => Ok(value.next_multiple_of(8) * possible_cpus()?),
+        _ => Ok(value),
+    }
+}
+
+/// CPUs that could ever be there: what per-CPU maps hold a value for.
+pub(crate) fn possible_cpus() -> io::Result<usize> {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = text.trim().rsplit([',', '-']).next().unwrap_or_default();
+    let last: usize = last.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(last + 1)
+}
+
+/// The kernel's form of a name: at most 15 of `[A-Za-z0-9_.]`.
+fn object_name(name: &str) -> [u8; 16] {
+    let mut field = [0u8; 16];
+    for (place, byte) in field.iter_mut().take(15).zip(name.bytes()) {
+        *place = if byte.is_ascii_alphanumeric() || byte == b'.' { byte } else { b'_' };
+    }
+    field
+}
+
+fn text(field: &[u8; 16]) -> String {
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}

@@ -1,0 +1,323 @@
+//! What really runs: pins and kernel asked, never a file of our own. Reads only; decides nothing.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use skep_artifact::Digest;
+use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
+
+use crate::backend::tcx;
+use crate::chain::HookPoint;
+use crate::error::ObserveError;
+use crate::kernel::netlink::{self, Interface, XdpMode};
+use crate::kernel::sys;
+use crate::pins::{self, GenerationDir, HookDir, HookKey};
+use crate::record::{Backend, ChainRecord, MemberRecord};
+use crate::swap::{ForeignProgram, Seen, SeenFolder, SeenLink, SeenMap};
+
+/// A chain as the kernel runs it, or a hook on which only others' programs run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedChain {
+    /// Where.
+    pub at: HookPoint,
+    /// How it is built; none where nothing of ours runs.
+    pub backend: Option<Backend>,
+    /// Why that backend, in one sentence.
+    pub reason: String,
+    /// For XDP: native, generic or offloaded.
+    pub mode: Option<XdpMode>,
+    /// The caller's number at the last apply.
+    pub generation: u64,
+    /// In the order in which packets meet them.
+    pub members: Vec<ObservedMember>,
+    /// The kernel's number for the link.
+    pub link_id: Option<u32>,
+    /// The kernel's number for the dispatcher.
+    pub dispatcher_id: Option<u32>,
+    /// Others' programs on the same hook.
+    pub foreign: Vec<ForeignProgram>,
+}
+
+/// One member as the kernel runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedMember {
+    /// The policy that asked for it.
+    pub policy: String,
+    /// Its name within the policy.
+    pub name: String,
+    /// The package; none for a local file.
+    pub package: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// The digest of the package's index.
+    pub index_digest: Option<Digest>,
+    /// The digest of the object's bytes.
+    pub digest: Digest,
+    /// The function.
+    pub program: String,
+    /// Lower runs first.
+    pub priority: u32,
+    /// Whether its verdicts count.
+    pub mode: Mode,
+    /// The verdicts after which the next member runs.
+    pub proceed_on: VerdictSet,
+    /// What happens to a packet for which it could not run.
+    pub failure: Failure,
+    /// The kernel's number for the program; none if its pin is gone.
+    pub prog_id: Option<u32>,
+    /// The kernel's digest of its instructions, 16 hexadecimal digits.
+    pub tag: Option<String>,
+    /// The digest of what its config wrote.
+    pub config_digest: Digest,
+}
+
+/// The interface and the pins' name for one of its hooks.
+pub(crate) fn locate(at: &HookPoint) -> Result<(Interface, HookKey), ObserveError> {
+    let interface = netlink::interface_named(&at.interface)
+        .map_err(|source| ObserveError::Kernel { what: "the interface", source })?
+        .ok_or_else(|| ObserveError::InterfaceGone { interface: at.interface.clone() })?;
+    let key = HookKey { netns: netns()?, ifindex: interface.index, hook: at.hook };
+    Ok((interface, key))
+}
+
+pub(crate) fn netns() -> Result<u64, ObserveError> {
+    pins::current_netns()
+        .map_err(|source| ObserveError::Kernel { what: "this network namespace", source })
+}
+
+/// The pinned link of a hook, if it is there and still attached.
+pub(crate) fn live_link(dir: &HookDir) -> Result<Option<(OwnedFd, sys::LinkInfo)>, ObserveError> {
+    let Some(link) = open_pin(&dir.link())? else { return Ok(None) };
+    let info = sys::link_info(link.as_fd())
+        .map_err(|source| ObserveError::Kernel { what: "the pinned link", source })?;
+    // 0: the interface is gone, or somebody detached the link.
+    Ok((info.ifindex != 0).then_some((link, info)))
+}
+
+/// Everything that a plan needs to know about a hook.
+pub(crate) fn seen(dir: &HookDir, interface: &Interface, hook: Hook) -> Result<Seen, ObserveError> {
+    let pinned = seen_pins(dir)?;
+    let foreign = foreign(interface, hook, pinned.link)?;
+    Ok(Seen { foreign, ..pinned })
+}
+
+/// Our own pins of a hook, whatever else runs there: its interface may be in another namespace.
+pub(crate) fn seen_pins(dir: &HookDir) -> Result<Seen, ObserveError> {
+    let link =
+        live_link(dir)?.map(|(_, info)| SeenLink { id: info.id, program_id: info.program_id });
+    let numbers = dir
+        .generations()
+        .map_err(|source| ObserveError::Pins { path: dir.path().to_owned(), source })?;
+    let folders = numbers
+        .into_iter()
+        .map(|number| folder(number, &dir.generation(number)))
+        .collect::<Result<_, _>>()?;
+    Ok(Seen { link, folders, foreign: Vec::new() })
+}
+
+fn folder(number: u64, dir: &GenerationDir) -> Result<SeenFolder, ObserveError> {
+    let dispatcher_id = program_at(&dir.dispatcher())?.map(|info| info.id);
+    let record = record(dir)?;
+    let mut maps = Vec::new();
+    for member in record.iter().flat_map(|record| &record.members) {
+        maps.extend(member_maps(dir, member)?);
+    }
+    Ok(SeenFolder { number, dispatcher_id, record, maps })
+}
+
+fn member_maps(dir: &GenerationDir, member: &MemberRecord) -> Result<Vec<SeenMap>, ObserveError> {
+    let folder = dir.maps(&member.policy, &member.name);
+    let read = |source| ObserveError::Pins { path: folder.clone(), source };
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(read(error)),
+    };
+    let mut maps = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(read)?;
+        let Some(map) = open_pin(&entry.path())? else { continue };
+        let info = sys::map_info(map.as_fd())
+            .map_err(|source| ObserveError::Kernel { what: "a pinned map", source })?;
+        maps.push(SeenMap {
+            policy: member.policy.clone(),
+            member: member.name.clone(),
+            map: pins::unescaped(&entry.file_name().to_string_lossy()),
+            shape: info.shape,
+        });
+    }
+    Ok(maps)
+}
+
+/// What a generation says about itself; none if it cannot be read.
+pub(crate) fn record(dir: &GenerationDir) -> Result<Option<ChainRecord>, ObserveError> {
+    let Some(map) = open_pin(&dir.record())? else { return Ok(None) };
+    let value = sys::map_lookup(map.as_fd(), &0u32.to_ne_bytes())
+        .map_err(|source| ObserveError::Kernel { what: "a chain's record", source })?;
+    Ok(value.and_then(|value| ChainRecord::from_value(&value).ok()))
+}
+
+/// Others' programs on a hook.
+fn foreign(
+    interface: &Interface,
+    hook: Hook,
+    link: Option<SeenLink>,
+) -> Result<Vec<ForeignProgram>, ObserveError> {
+    let found: Vec<(Option<XdpMode>, u32, Option<u32>)> = match hook {
+        Hook::Xdp => {
+            let links =
+                if interface.xdp.is_empty() { Vec::new() } else { xdp_links(interface.index)? };
+            interface
+                .xdp
+                .iter()
+                .map(|(mode, program)| {
+                    let link = links.iter().find(|link| link.program_id == *program);
+                    (Some(*mode), *program, link.map(|link| link.id))
+                })
+                .collect()
+        }
+        Hook::TcIngress | Hook::TcEgress => tcx::attached(interface.index, hook)
+            .map_err(|source| ObserveError::Kernel { what: "the tcx hook", source })?
+            .into_iter()
+            .map(|found| (None, found.program_id, (found.link_id != 0).then_some(found.link_id)))
+            .collect(),
+    };
+    Ok(found
+        .into_iter()
+        .filter(|(_, program, link_id)| {
+            link.is_none_or(|ours| {
+                *program != ours.program_id || link_id.is_some_and(|id| id != ours.id)
+            })
+        })
+        .map(|(mode, program_id, link_id)| ForeignProgram {
+            program_id,
+            name: name_of(program_id),
+            link_id,
+            mode,
+        })
+        .collect())
+}
+
+/// The XDP links of an interface.
+fn xdp_links(ifindex: u32) -> Result<Vec<sys::LinkInfo>, ObserveError> {
+    let refused = |source| ObserveError::Kernel { what: "the XDP links", source };
+    let mut found = Vec::new();
+    for id in sys::link_ids().map_err(refused)? {
+        // A link may go away while we look.
+        let Ok(link) = sys::link_by_id(id) else { continue };
+        let info = sys::link_info(link.as_fd()).map_err(refused)?;
+        if info.kind == sys::LINK_XDP && info.ifindex == ifindex {
+            found.push(info);
+        }
+    }
+    Ok(found)
+}
+
+fn name_of(program_id: u32) -> String {
+    sys::prog_by_id(program_id)
+        .and_then(|program| sys::prog_info(program.as_fd()))
+        .map(|info| info.name)
+        .unwrap_or_default()
+}
+
+/// Every chain of ours and every hook with others' programs, in the calling thread's namespace.
+pub(crate) fn chains(root: &Path) -> Result<Vec<ObservedChain>, ObserveError> {
+    let netns = netns()?;
+    let interfaces = netlink::interfaces()
+        .map_err(|source| ObserveError::Kernel { what: "the interfaces", source })?;
+    let mut chains = Vec::new();
+    for interface in &interfaces {
+        for hook in Hook::ALL {
+            let dir = HookDir::of(root, &HookKey { netns, ifindex: interface.index, hook });
+            let seen = seen(&dir, interface, hook)?;
+            if seen.link.is_none() && seen.foreign.is_empty() {
+                continue;
+            }
+            chains.push(observed(&dir, interface, hook, &seen)?);
+        }
+    }
+    Ok(chains)
+}
+
+pub(crate) fn observed(
+    dir: &HookDir,
+    interface: &Interface,
+    hook: Hook,
+    seen: &Seen,
+) -> Result<ObservedChain, ObserveError> {
+    let running = seen.running().and_then(|folder| Some((folder, folder.record.as_ref()?)));
+    let members = match running {
+        Some((folder, record)) => {
+            let dir = dir.generation(folder.number);
+            record
+                .members
+                .iter()
+                .map(|member| observed_member(&dir, member))
+                .collect::<Result<_, _>>()?
+        }
+        None => Vec::new(),
+    };
+    let program = seen.link.map(|link| link.program_id);
+    let mode = interface.xdp.iter().find(|(_, id)| Some(*id) == program).map(|(mode, _)| *mode);
+    Ok(ObservedChain {
+        at: HookPoint { interface: interface.name.clone(), hook },
+        backend: running.map(|(_, record)| record.backend),
+        reason: reason(seen, running.map(|(_, record)| record.backend)).to_owned(),
+        mode: if hook == Hook::Xdp { mode } else { None },
+        generation: running.map_or(0, |(_, record)| record.generation),
+        members,
+        link_id: seen.link.map(|link| link.id),
+        dispatcher_id: program,
+        foreign: seen.foreign.clone(),
+    })
+}
+
+fn reason(seen: &Seen, backend: Option<Backend>) -> &'static str {
+    match (backend, seen.link) {
+        (Some(Backend::Slots), _) => "members stay ordinary XDP programs and are swapped as one",
+        (Some(Backend::Tcx), _) => "the kernel has tcx, where others' programs keep their places",
+        (None, Some(_)) => "the link runs a program that no chain under the pin root describes",
+        (None, None) => "only programs that Skep did not attach run here",
+    }
+}
+
+fn observed_member(
+    dir: &GenerationDir,
+    member: &MemberRecord,
+) -> Result<ObservedMember, ObserveError> {
+    let info = program_at(&dir.program(&member.policy, &member.name))?;
+    Ok(ObservedMember {
+        policy: member.policy.clone(),
+        name: member.name.clone(),
+        package: member.package.clone(),
+        version: member.version.clone(),
+        index_digest: member.index_digest,
+        digest: member.object,
+        program: member.program.clone(),
+        priority: member.priority,
+        mode: member.mode,
+        proceed_on: member.proceed_on,
+        failure: member.failure,
+        prog_id: info.as_ref().map(|info| info.id),
+        tag: info.map(|info| info.tag.iter().map(|byte| format!("{byte:02x}")).collect()),
+        config_digest: member.config_digest,
+    })
+}
+
+fn program_at(path: &Path) -> Result<Option<sys::ProgramInfo>, ObserveError> {
+    let Some(program) = open_pin(path)? else { return Ok(None) };
+    sys::prog_info(program.as_fd())
+        .map(Some)
+        .map_err(|source| ObserveError::Kernel { what: "a pinned program", source })
+}
+
+/// What is pinned at a path; none if nothing is.
+pub(crate) fn open_pin(path: &Path) -> Result<Option<OwnedFd>, ObserveError> {
+    match sys::obj_get(path) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ObserveError::Pins { path: path.to_owned(), source }),
+    }
+}

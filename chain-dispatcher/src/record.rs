@@ -1,0 +1,189 @@
+//! What a chain says about itself: written into a frozen BPF map beside the programs, so that
+//! whoever opens the pins knows what runs without any file. Pure data, its bytes, and how a wish
+//! becomes a record. Knows no kernel.
+
+use serde::{Deserialize, Serialize};
+use skep_artifact::Digest;
+use skep_artifact::config::EncodedConfig;
+use skep_artifact::hook::{Failure, Mode, VerdictSet};
+
+use crate::chain::{Chain, Counting, Member, in_order};
+
+/// Room for a record: 32 members with the longest names need about 24 KiB.
+pub(crate) const RECORD_BYTES_MAX: usize = 64 << 10;
+/// The record's own format.
+const RECORD_VERSION: u8 = 1;
+/// The length of the JSON stands first, as a little-endian u32.
+const LENGTH_BYTES: usize = 4;
+
+/// How a chain is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// XDP: a dispatcher that tail-calls its members out of a program array, on one XDP link.
+    Slots,
+    /// tc: the same, on one tcx link.
+    Tcx,
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Slots => "slots",
+            Self::Tcx => "tcx",
+        })
+    }
+}
+
+/// One member as it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemberRecord {
+    /// The policy that asked for it.
+    pub(crate) policy: String,
+    /// Its name within the policy.
+    pub(crate) name: String,
+    /// The function in the object.
+    pub(crate) program: String,
+    /// The package, unless a person loaded a local file.
+    pub(crate) package: Option<String>,
+    /// Its version.
+    pub(crate) version: Option<String>,
+    /// The digest of the package's index.
+    pub(crate) index_digest: Option<Digest>,
+    /// The digest of the object's bytes.
+    pub(crate) object: Digest,
+    /// Lower runs first.
+    pub(crate) priority: u32,
+    /// The verdicts after which the next member runs.
+    pub(crate) proceed_on: VerdictSet,
+    /// Whether its verdicts count.
+    pub(crate) mode: Mode,
+    /// What happens to a packet for which it could not run.
+    pub(crate) failure: Failure,
+    /// The digest of the globals and map entries it was loaded with.
+    pub(crate) config_digest: Digest,
+}
+
+/// A chain as it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChainRecord {
+    pub(crate) record_version: u8,
+    pub(crate) generation: u64,
+    pub(crate) backend: Backend,
+    /// The digest of the dispatcher's object: another one is another chain.
+    pub(crate) dispatcher: Digest,
+    pub(crate) counting: Counting,
+    /// In the order in which packets meet them.
+    pub(crate) members: Vec<MemberRecord>,
+}
+
+/// The record could not be written or read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Too large for its map.
+    #[error("the chain's record takes {bytes} bytes, of which at most {} fit", RECORD_BYTES_MAX - LENGTH_BYTES)]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Not a record of ours, or of another version.
+    #[error("the chain's record cannot be read: another version of Skep wrote it")]
+    Unreadable,
+}
+
+impl ChainRecord {
+    /// What a chain will say about itself once it runs.
+    pub(crate) fn of(
+        chain: &Chain,
+        backend: Backend,
+        dispatcher: Digest,
+        counting: Counting,
+    ) -> Self {
+        Self {
+            record_version: RECORD_VERSION,
+            generation: chain.generation,
+            backend,
+            dispatcher,
+            counting,
+            members: in_order(&chain.members).into_iter().map(member_record).collect(),
+        }
+    }
+
+    /// Whether packets would be treated the same, whatever the caller's number is.
+    pub(crate) fn same_chain(&self, other: &Self) -> bool {
+        Self { generation: other.generation, ..self.clone() } == *other
+    }
+
+    /// The value of the record's map: length, JSON, zeroes.
+    pub(crate) fn to_value(&self) -> Result<Vec<u8>, RecordError> {
+        let json = serde_json::to_vec(self).map_err(|_| RecordError::Unreadable)?;
+        let too_large = RecordError::TooLarge { bytes: json.len() };
+        if json.len() > RECORD_BYTES_MAX - LENGTH_BYTES {
+            return Err(too_large);
+        }
+        let length = u32::try_from(json.len()).map_err(|_| too_large)?;
+        let mut value = length.to_le_bytes().to_vec();
+        value.extend_from_slice(&json);
+        value.resize(RECORD_BYTES_MAX, 0);
+        Ok(value)
+    }
+
+    /// A record out of its map's value.
+    pub(crate) fn from_value(value: &[u8]) -> Result<Self, RecordError> {
+        let (length, rest) =
+            value.split_first_chunk::<LENGTH_BYTES>().ok_or(RecordError::Unreadable)?;
+        let json =
+            rest.get(..u32::from_le_bytes(*length) as usize).ok_or(RecordError::Unreadable)?;
+        let record: Self = serde_json::from_slice(json).map_err(|_| RecordError::Unreadable)?;
+        if record.record_version == RECORD_VERSION {
+            Ok(record)
+        } else {
+            Err(RecordError::Unreadable)
+        }
+    }
+}
+
+fn member_record(member: &Member) -> MemberRecord {
+    let (package, version, index_digest) = match member.object.origin() {
+        Some((package, version, index)) => (Some(package), Some(version), Some(index)),
+        None => (None, None, None),
+    };
+    MemberRecord {
+        policy: member.policy.clone(),
+        name: member.name.clone(),
+        program: member.program.clone(),
+        package,
+        version,
+        index_digest,
+        object: Digest::of(member.object.bytes()),
+        priority: member.priority,
+        proceed_on: member.proceed_on,
+        mode: member.mode,
+        failure: member.failure,
+        config_digest: config_digest(&member.config),
+    }
+}
+
+/// One digest over everything that a config writes: each part with its length, so that no two
+/// configs share their bytes.
+pub(crate) fn config_digest(config: &EncodedConfig) -> Digest {
+    let mut bytes = Vec::new();
+    let mut put = |part: &[u8]| {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part);
+    };
+    put(&(config.globals.len() as u64).to_le_bytes());
+    for (name, value) in &config.globals {
+        put(name.as_bytes());
+        put(value);
+    }
+    for (name, entries) in &config.maps {
+        put(name.as_bytes());
+        put(&(entries.len() as u64).to_le_bytes());
+        for (key, value) in entries {
+            put(key);
+            put(value);
+        }
+    }
+    Digest::of(&bytes)
+}

@@ -1,0 +1,355 @@
+//! Putting chains on hooks, replacing them, finding them again, taking them off.
+
+use std::collections::BTreeMap;
+
+use skep_artifact::hook::{Hook, Mode, Verdict};
+use skep_chain_dispatcher::{ApplyError, Backend, Foreign, SLOTS_MAX, Step};
+
+use crate::place::{ANSWER, Place, answering, at, chain, global, ip, member, packet};
+
+/// Reads the first element of an array map of u64.
+fn first_u64(path: &std::path::Path) -> u64 {
+    let map = aya::maps::MapData::from_pin(path).unwrap();
+    let map = aya::maps::Map::Array(map);
+    let array: aya::maps::Array<_, u64> = map.try_into().unwrap();
+    array.get(&0, 0).unwrap()
+}
+
+fn answer_of(engine: &skep_chain_dispatcher::Engine, hook: Hook) -> i32 {
+    engine.test_run(&at(hook), &packet(), 1).unwrap().unwrap().code
+}
+
+#[test]
+fn a_chain_that_runs_is_adopted_and_nothing_is_touched() {
+    Place::run(|place| {
+        let members = || vec![answering(Hook::Xdp, "a", 1, 2), answering(Hook::Xdp, "b", 2, 1)];
+        let wanted = chain(Hook::Xdp, 7, members());
+        let first = place.engine().apply(&wanted).unwrap();
+        assert_eq!(first.chain.members.len(), 2);
+        assert_eq!(first.chain.generation, 7);
+        assert_eq!(first.chain.backend, Some(Backend::Slots));
+        let engine = place.engine();
+        assert!(engine.plan(&wanted).unwrap().is_empty());
+        let second = engine.apply(&wanted).unwrap();
+        assert!(second.plan.is_empty());
+        assert_eq!(second.chain, first.chain);
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        let renumbered = engine.apply(&chain(Hook::Xdp, 8, members())).unwrap();
+        assert!(matches!(renumbered.plan.steps[..], [Step::Renumber { generation: 8, .. }]));
+        assert_eq!(renumbered.chain.generation, 8);
+        assert_eq!(renumbered.chain.dispatcher_id, first.chain.dispatcher_id);
+        assert_eq!(engine.observe().unwrap(), [renumbered.chain]);
+    });
+}
+
+#[test]
+fn members_meet_packets_by_priority_then_policy_then_name() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let mut other_policy = answering(Hook::Xdp, "z", 5, 2);
+        other_policy.policy = "alpha".to_owned();
+        let members = vec![
+            answering(Hook::Xdp, "b", 5, 2),
+            answering(Hook::Xdp, "a", 5, 2),
+            answering(Hook::Xdp, "c", 1, 2),
+            other_policy,
+        ];
+        let applied = engine.apply(&chain(Hook::Xdp, 1, members)).unwrap();
+        let order: Vec<_> =
+            applied.chain.members.iter().map(|m| format!("{}/{}", m.policy, m.name)).collect();
+        assert_eq!(order, ["test/c", "alpha/z", "test/a", "test/b"]);
+    });
+}
+
+#[test]
+fn a_refused_program_is_named_and_the_old_chain_runs_on() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let before =
+            engine.apply(&chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "good", 1, 1)])).unwrap();
+        let careless = r#"
+            #include <linux/bpf.h>
+            #include <bpf/bpf_helpers.h>
+            SEC("xdp") int careless(struct xdp_md *ctx)
+            { return *(volatile char *)(long)ctx->data; }
+            char _license[] SEC("license") = "GPL";"#;
+        let bad = member("bad", 2, careless, "careless", Hook::Xdp);
+        let refused = engine
+            .apply(&chain(Hook::Xdp, 2, vec![answering(Hook::Xdp, "good", 1, 2), bad]))
+            .unwrap_err();
+        assert_eq!(refused.code(), "chain.verifier_refused");
+        let ApplyError::Verifier { member, program, last_lines, .. } = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((member.as_str(), program.as_str()), ("test/bad", "careless"));
+        assert!(
+            last_lines.iter().any(|line| line.contains("invalid access to packet")),
+            "{last_lines:?}"
+        );
+        assert_eq!(engine.observe_hook(&at(Hook::Xdp)).unwrap(), before.chain);
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        assert_eq!(place.generations(Hook::Xdp).len(), 1);
+    });
+}
+
+#[test]
+fn config_that_does_not_fit_is_refused_before_anything_is_touched() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let mut wrong = answering(Hook::Xdp, "a", 1, 2);
+        wrong.config = global("no_such_global", &[0; 4]);
+        let refused = engine.apply(&chain(Hook::Xdp, 1, vec![wrong])).unwrap_err();
+        assert_eq!(refused.code(), "chain.config_refused", "{refused:?}");
+        let mut wrong = answering(Hook::Xdp, "a", 1, 2);
+        wrong.config.maps = BTreeMap::from([("no_such_map".to_owned(), Vec::new())]);
+        let refused = engine.apply(&chain(Hook::Xdp, 1, vec![wrong])).unwrap_err();
+        assert_eq!(refused.code(), "chain.config_refused", "{refused:?}");
+        let mut wrong = answering(Hook::Xdp, "a", 1, 2);
+        wrong.config.maps = BTreeMap::from([("seen".to_owned(), vec![(vec![0; 3], vec![0; 8])])]);
+        let refused = engine.apply(&chain(Hook::Xdp, 1, vec![wrong])).unwrap_err();
+        assert_eq!(refused.code(), "chain.config_refused", "{refused:?}");
+        assert!(engine.observe().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn an_upgrade_keeps_state_renews_config_and_says_what_starts_empty() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let first = answering(Hook::Xdp, "m", 1, 2);
+        engine.apply(&chain(Hook::Xdp, 1, vec![first.clone()])).unwrap();
+        for _ in 0..5 {
+            answer_of(&engine, Hook::Xdp);
+        }
+        let seen = "members/test+m/maps/seen";
+        assert_eq!(first_u64(&place.pin(Hook::Xdp, seen)), 5);
+
+        let mut upgraded = answering(Hook::Xdp, "m", 1, 1);
+        upgraded.object = crate::place::compile(&format!(
+            "{ANSWER}\n// the next version\nint more(void) {{ return 1; }}"
+        ));
+        let applied = engine.apply(&chain(Hook::Xdp, 2, vec![upgraded.clone()])).unwrap();
+        assert!(
+            matches!(&applied.plan.steps[0], Step::LoadMember { carried, restarted, .. }
+            if carried == &["seen"] && restarted.is_empty()),
+            "{}",
+            applied.plan
+        );
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1, "the new config is in force");
+        assert_eq!(first_u64(&place.pin(Hook::Xdp, seen)), 6, "the state went on");
+
+        let mut larger = upgraded.clone();
+        larger.object = crate::place::compile(&ANSWER.replace("max_entries, 1", "max_entries, 2"));
+        let applied = engine.apply(&chain(Hook::Xdp, 3, vec![larger])).unwrap();
+        assert!(
+            matches!(&applied.plan.steps[0], Step::LoadMember { carried, restarted, .. }
+            if carried.is_empty() && restarted[0].why.contains("number of entries was 1 and is 2")),
+            "{}",
+            applied.plan
+        );
+        assert_eq!(first_u64(&place.pin(Hook::Xdp, seen)), 0);
+
+        let mut configured = upgraded;
+        configured.config.maps = BTreeMap::from([(
+            "seen".to_owned(),
+            vec![(0u32.to_ne_bytes().to_vec(), 40u64.to_ne_bytes().to_vec())],
+        )]);
+        engine.apply(&chain(Hook::Xdp, 4, vec![configured])).unwrap();
+        assert_eq!(
+            first_u64(&place.pin(Hook::Xdp, seen)),
+            40,
+            "a map that the config fills is fresh"
+        );
+    });
+}
+
+#[test]
+fn a_member_that_could_not_run_is_never_a_silent_pass() {
+    const GREEDY: &str = r#"
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1);
+                 __type(key, __u32); __type(value, __u32); } next SEC(".maps");
+        SEC("xdp") int greedy(struct xdp_md *ctx)
+        { bpf_tail_call(ctx, &next, 0); return XDP_PASS; }
+        char _license[] SEC("license") = "GPL";"#;
+    Place::run(|place| {
+        let engine = place.engine();
+        let greedy = || member("greedy", 1, GREEDY, "greedy", Hook::Xdp);
+        let dropper = || answering(Hook::Xdp, "dropper", 2, 1);
+        let own = "members/test+greedy";
+        // (failure and mode of the dropper, what the chain answers)
+        let closed = dropper();
+        let mut open = dropper();
+        open.failure = skep_artifact::hook::Failure::Open;
+        let mut observing = dropper();
+        observing.mode = Mode::Observe;
+        for (generation, (second, answer)) in (1..).zip([(closed, 1), (open, 2), (observing, 2)]) {
+            engine.apply(&chain(Hook::Xdp, generation, vec![greedy(), second])).unwrap();
+            let (array, program) = (
+                place.pin(Hook::Xdp, &format!("{own}/maps/next")),
+                place.pin(Hook::Xdp, &format!("{own}/program")),
+            );
+            place.put_program(&array, &program);
+            assert_eq!(answer_of(&engine, Hook::Xdp), answer);
+            let counters = engine.counters(&at(Hook::Xdp)).unwrap();
+            assert_eq!(counters[0].verdicts, [(Verdict::Pass, 1)]);
+            assert_eq!((counters[1].packets, counters[1].missed), (1, 1));
+            assert!(counters[1].verdicts.is_empty());
+        }
+    });
+}
+
+#[test]
+fn an_emptied_slot_is_missed_and_not_passed() {
+    Place::run(|place| {
+        let engine = place.engine();
+        engine.apply(&chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 2)])).unwrap();
+        let map = aya::maps::MapData::from_pin(place.pin(Hook::Xdp, "slots")).unwrap();
+        let mut slots =
+            aya::maps::ProgramArray::try_from(aya::maps::Map::ProgramArray(map)).unwrap();
+        slots.clear_index(&0).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        assert_eq!(engine.counters(&at(Hook::Xdp)).unwrap()[0].missed, 1);
+    });
+}
+
+#[test]
+fn an_xdp_program_of_somebody_else_is_left_alone_unless_asked_to_take_over() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let folder = tempfile::tempdir().unwrap();
+        let object = folder.path().join("theirs.o");
+        std::fs::write(&object, crate::place::compile(ANSWER).bytes()).unwrap();
+        ip(&[
+            "link",
+            "set",
+            "skep0",
+            "xdp",
+            "object",
+            object.to_str().unwrap(),
+            "program",
+            "on_xdp",
+        ]);
+
+        let mut wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 1)]);
+        let refused = engine.apply(&wanted).unwrap_err();
+        assert_eq!(refused.code(), "chain.foreign_program");
+        let observed = engine.observe().unwrap();
+        assert_eq!(observed.len(), 1);
+        assert_eq!((observed[0].backend, observed[0].foreign[0].name.as_str()), (None, "on_xdp"));
+        assert!(engine.detach_all().unwrap().is_empty());
+        assert_eq!(engine.observe().unwrap(), observed, "theirs still runs");
+
+        wanted.foreign = Foreign::TakeOver;
+        let applied = engine.apply(&wanted).unwrap();
+        assert!(applied.plan.to_string().contains("packets pass unseen"), "{}", applied.plan);
+        assert!(applied.chain.foreign.is_empty());
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+    });
+}
+
+#[test]
+fn a_tc_program_of_somebody_else_keeps_its_place() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let mut theirs = aya::Ebpf::load(
+            crate::place::compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes(),
+        )
+        .unwrap();
+        let program: &mut aya::programs::SchedClassifier =
+            theirs.program_mut("on_tc").unwrap().try_into().unwrap();
+        program.load().unwrap();
+        program.attach("skep0", aya::programs::TcAttachType::Ingress).unwrap();
+        let applied = engine
+            .apply(&chain(Hook::TcIngress, 1, vec![answering(Hook::TcIngress, "a", 1, 2)]))
+            .unwrap();
+        assert_eq!(applied.chain.backend, Some(Backend::Tcx));
+        assert_eq!(applied.chain.foreign.len(), 1);
+        assert_eq!(engine.detach_all().unwrap(), [at(Hook::TcIngress)]);
+        let left = engine.observe().unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!((left[0].link_id, left[0].foreign.len()), (None, 1));
+    });
+}
+
+#[test]
+fn a_vanished_interface_is_told_and_its_pins_are_swept() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 1)]);
+        engine.apply(&wanted).unwrap();
+        engine
+            .apply(&chain(Hook::TcEgress, 1, vec![answering(Hook::TcEgress, "a", 1, 2)]))
+            .unwrap();
+        place.remove_pair();
+        let gone = engine.apply(&wanted).unwrap_err();
+        assert_eq!(gone.code(), "chain.interface_gone");
+        assert_eq!(place.hook_folders(), 0);
+        place.make_pair();
+        assert!(engine.observe().unwrap().is_empty(), "a new interface of the old name is new");
+        let applied = engine.apply(&wanted).unwrap();
+        assert!(matches!(applied.plan.steps.last(), Some(Step::Attach { .. })));
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+    });
+}
+
+#[test]
+fn everything_of_ours_comes_off_at_once() {
+    Place::run(|place| {
+        let engine = place.engine();
+        for hook in Hook::ALL {
+            engine.apply(&chain(hook, 1, vec![answering(hook, "a", 1, 2)])).unwrap();
+        }
+        assert_eq!(engine.detach_all().unwrap(), Hook::ALL.map(at));
+        assert!(engine.observe().unwrap().is_empty());
+        assert_eq!(place.hook_folders(), 0);
+        engine.detach(&at(Hook::Xdp)).unwrap();
+    });
+}
+
+#[test]
+fn chains_beyond_the_limits_are_refused_by_name() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let many = (0..=SLOTS_MAX).map(|n| answering(Hook::Xdp, &format!("m{n}"), 1, 2)).collect();
+        assert_eq!(
+            engine.apply(&chain(Hook::Xdp, 1, many)).unwrap_err().code(),
+            "chain.too_many_members"
+        );
+        let twice = vec![answering(Hook::Xdp, "a", 1, 2), answering(Hook::Xdp, "a", 2, 2)];
+        assert_eq!(
+            engine.apply(&chain(Hook::Xdp, 1, twice)).unwrap_err().code(),
+            "chain.duplicate_member"
+        );
+        let long = vec![answering(Hook::Xdp, &".".repeat(90), 1, 2)];
+        assert_eq!(
+            engine.apply(&chain(Hook::Xdp, 1, long)).unwrap_err().code(),
+            "chain.unusable_name"
+        );
+        let tc_on_xdp = vec![member("a", 1, ANSWER, "on_tc", Hook::Xdp)];
+        assert_eq!(
+            engine.apply(&chain(Hook::Xdp, 1, tc_on_xdp)).unwrap_err().code(),
+            "chain.load_refused"
+        );
+        let nameless = vec![member("a", 1, ANSWER, "nobody", Hook::Xdp)];
+        let refused = engine.apply(&chain(Hook::Xdp, 1, nameless)).unwrap_err();
+        assert_eq!(refused.code(), "chain.load_refused");
+        assert!(std::error::Error::source(&refused).unwrap().to_string().contains("on_tc, on_xdp"));
+        assert!(engine.observe().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn programs_with_and_without_frags_share_a_chain() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let frags = ANSWER.replace("SEC(\"xdp\")", "SEC(\"xdp.frags\")");
+        let with = || member("with", 1, &frags, "on_xdp", Hook::Xdp);
+        let mixed = vec![with(), answering(Hook::Xdp, "without", 2, 1)];
+        engine.apply(&chain(Hook::Xdp, 1, mixed)).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        engine.apply(&chain(Hook::Xdp, 2, vec![with()])).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+    });
+}

@@ -1,0 +1,121 @@
+//! Killed after any step of a change, the hook runs the old chain or the new one, whole; opening
+//! again removes the leftovers and applying again gets there.
+
+use std::process::Command;
+
+use skep_artifact::hook::Hook;
+use skep_chain_dispatcher::{Chain, Counting, Engine, EngineConfig, Foreign, Step};
+
+use crate::place::{Place, answering, at, chain, packet};
+
+const ROOT: &str = "SKEP_TEST_PIN_ROOT";
+const HOOK: &str = "SKEP_TEST_HOOK";
+const DIES_AFTER: &str = "SKEP_TEST_DIES_AFTER";
+
+/// Passes, passes, passes: the old chain answers PASS or OK.
+fn old_chain(hook: Hook) -> Chain {
+    let on = if hook == Hook::Xdp { 2 } else { -1 };
+    chain(hook, 1, vec![answering(hook, "a", 1, on), answering(hook, "b", 2, on)])
+}
+
+/// Another number of members, and the last one drops.
+fn new_chain(hook: Hook) -> Chain {
+    let (on, stop) = if hook == Hook::Xdp { (2, 1) } else { (-1, 2) };
+    let members = vec![
+        answering(hook, "a", 1, on),
+        answering(hook, "b", 2, on),
+        answering(hook, "c", 3, stop),
+    ];
+    Chain { foreign: Foreign::Refuse, ..chain(hook, 2, members) }
+}
+
+/// The body of the process that is killed: applies the new chain and dies after the given step.
+/// Run on its own it applies and tells its steps in the order of the plan.
+#[test]
+fn steps_are_told_in_the_order_of_the_plan() {
+    if let (Ok(root), Ok(hook), Ok(step)) =
+        (std::env::var(ROOT), std::env::var(HOOK), std::env::var(DIES_AFTER))
+    {
+        let engine =
+            Engine::open(EngineConfig { pin_root: root.into(), counting: Counting::On }).unwrap();
+        let mut left: usize = step.parse().unwrap();
+        let result = engine.apply_telling(&new_chain(hook.parse().unwrap()), &mut |_| {
+            if left == 0 {
+                // As unforeseen as it gets: no unwinding, no destructors.
+                std::process::abort();
+            }
+            left -= 1;
+        });
+        result.unwrap();
+        return;
+    }
+    Place::run(|place| {
+        let engine = place.engine();
+        let mut told = Vec::new();
+        let applied =
+            engine.apply_telling(&new_chain(Hook::Xdp), &mut |step| told.push(step.clone()));
+        assert_eq!(applied.unwrap().plan.steps, told);
+        assert_eq!(told.len(), 6);
+    });
+}
+
+fn killed_after_every_step(hook: Hook, first: Option<fn(Hook) -> Chain>) {
+    Place::run(|place| {
+        let mut step = 0;
+        loop {
+            let engine = place.engine();
+            engine.detach(&at(hook)).unwrap();
+            let before = first.map(|chain| engine.apply(&chain(hook)).unwrap().chain);
+            let steps = engine.plan(&new_chain(hook)).unwrap().steps;
+            let live = steps
+                .iter()
+                .position(|step| matches!(step, Step::Switch { .. } | Step::Attach { .. }))
+                .unwrap();
+            let finished = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "killed::steps_are_told_in_the_order_of_the_plan"])
+                .env(ROOT, &place.root)
+                .env(HOOK, hook.as_str())
+                .env(DIES_AFTER, step.to_string())
+                .output()
+                .unwrap();
+            assert_eq!(finished.status.success(), step >= steps.len(), "{finished:?}");
+
+            // What a packet meets before anybody has opened the pins again.
+            let answer = engine.test_run(&at(hook), &packet(), 1).unwrap().map(|run| run.code);
+            let (old, new) = if hook == Hook::Xdp { (2, 1) } else { (-1, 2) };
+            let expected = if step >= live { Some(new) } else { before.as_ref().map(|_| old) };
+            assert_eq!(answer, expected, "killed after step {step} of {steps:?}");
+
+            let engine = place.engine();
+            let members = engine.observe_hook(&at(hook)).unwrap().members.len();
+            let whole =
+                if step >= live { 3 } else { before.map_or(0, |chain| chain.members.len()) };
+            assert_eq!(members, whole, "killed after step {step}");
+            if members > 0 {
+                assert_eq!(place.generations(hook).len(), 1, "leftovers are swept");
+            }
+            engine.apply(&new_chain(hook)).unwrap();
+            assert_eq!(engine.test_run(&at(hook), &packet(), 1).unwrap().unwrap().code, new);
+            assert!(engine.plan(&new_chain(hook)).unwrap().is_empty());
+            if step >= steps.len() {
+                return;
+            }
+            step += 1;
+        }
+    });
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_on_xdp_a_whole_chain_runs() {
+    killed_after_every_step(Hook::Xdp, Some(old_chain));
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_on_tc_a_whole_chain_runs() {
+    killed_after_every_step(Hook::TcEgress, Some(old_chain));
+}
+
+#[test]
+fn killed_after_any_step_of_the_first_attach_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step(Hook::Xdp, None);
+}

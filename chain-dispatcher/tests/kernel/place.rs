@@ -1,0 +1,257 @@
+//! A place to test in: two namespaces with a veth pair, a pin root with its own BPF file system,
+//! objects compiled on the spot, packets. Removed when dropped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use skep_artifact::config::EncodedConfig;
+use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
+use skep_chain_dispatcher::{
+    Chain, Counting, Engine, EngineConfig, Foreign, HookPoint, Loadable, Member,
+};
+use skep_trust::LocallyTrusted;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Two namespaces: `inner` with the interface `skep0`, `outer` with its peer `peer0`.
+pub(crate) struct Place {
+    inner: String,
+    outer: String,
+    pub(crate) root: PathBuf,
+}
+
+impl Place {
+    /// Runs `test` on a thread of its own that lives in the inner namespace.
+    pub(crate) fn run(test: impl FnOnce(&Self) + Send) {
+        let place = Self::new();
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                place.enter_inner();
+                test(&place);
+            });
+            if let Err(panic) = inside.join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+
+    fn new() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("skepd{}x{number}", std::process::id());
+        let (inner, outer) = (format!("{name}i"), format!("{name}o"));
+        let root = std::env::temp_dir().join(format!("{name}-pins"));
+        let place = Self { inner, outer, root };
+        ip(&["netns", "add", &place.inner]);
+        ip(&["netns", "add", &place.outer]);
+        place.make_pair();
+        place
+    }
+
+    /// Makes the veth pair; also after the test removed it.
+    pub(crate) fn make_pair(&self) {
+        ip(&[
+            "-n",
+            &self.inner,
+            "link",
+            "add",
+            "skep0",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "peer0",
+            "netns",
+            &self.outer,
+        ]);
+        ip(&["-n", &self.inner, "link", "set", "skep0", "address", "02:00:00:00:00:01"]);
+        ip(&["-n", &self.outer, "link", "set", "peer0", "address", "02:00:00:00:00:02"]);
+        ip(&["-n", &self.inner, "addr", "add", "10.77.0.1/24", "dev", "skep0"]);
+        ip(&["-n", &self.outer, "addr", "add", "10.77.0.2/24", "dev", "peer0"]);
+        // No IPv6 chatter: tests count packets.
+        ip(&["-n", &self.inner, "link", "set", "skep0", "addrgenmode", "none"]);
+        ip(&["-n", &self.outer, "link", "set", "peer0", "addrgenmode", "none"]);
+        ip(&["-n", &self.inner, "link", "set", "lo", "up"]);
+        ip(&["-n", &self.inner, "link", "set", "skep0", "up"]);
+        ip(&["-n", &self.outer, "link", "set", "peer0", "up"]);
+    }
+
+    pub(crate) fn remove_pair(&self) {
+        ip(&["-n", &self.inner, "link", "del", "skep0"]);
+    }
+
+    pub(crate) fn enter_inner(&self) {
+        enter(&self.inner);
+    }
+
+    pub(crate) fn enter_outer(&self) {
+        enter(&self.outer);
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::open(EngineConfig { pin_root: self.root.clone(), counting: Counting::On }).unwrap()
+    }
+
+    /// A pin of the running generation: the one folder that the hook has.
+    pub(crate) fn pin(&self, hook: Hook, path: &str) -> PathBuf {
+        let generations = self.generations(hook);
+        assert_eq!(generations.len(), 1, "one generation: {generations:?}");
+        generations[0].join(path)
+    }
+
+    /// The generation folders of a hook.
+    pub(crate) fn generations(&self, hook: Hook) -> Vec<PathBuf> {
+        std::fs::read_dir(self.hook_folder(hook))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("gen-"))
+            .collect()
+    }
+
+    /// Puts `program`, pinned, into slot 0 of the program array pinned at `map`.
+    pub(crate) fn put_program(&self, map: &Path, program: &Path) {
+        let map = aya::maps::MapData::from_pin(map).unwrap();
+        let mut array =
+            aya::maps::ProgramArray::try_from(aya::maps::Map::ProgramArray(map)).unwrap();
+        let program =
+            aya::programs::Xdp::from_pin(program, aya_obj::programs::XdpAttachType::Interface);
+        let program = program.unwrap();
+        array.set(0, program.fd().unwrap(), 0).unwrap();
+    }
+
+    /// How many hooks have pins. (A new bpffs holds two files of the kernel's own.)
+    pub(crate) fn hook_folders(&self) -> usize {
+        let entries = std::fs::read_dir(&self.root).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+    }
+
+    /// The folder that the pins of a hook lie in.
+    pub(crate) fn hook_folder(&self, hook: Hook) -> PathBuf {
+        let suffix = format!("-{hook}");
+        let mut found: Vec<PathBuf> = std::fs::read_dir(&self.root)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_string_lossy().ends_with(&suffix))
+            .collect();
+        assert_eq!(found.len(), 1, "one folder for {hook}: {found:?}");
+        found.remove(0)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.root).output();
+        let _ = std::fs::remove_dir(&self.root);
+        let _ = Command::new("ip").args(["netns", "del", &self.inner]).output();
+        let _ = Command::new("ip").args(["netns", "del", &self.outer]).output();
+    }
+}
+
+fn enter(namespace: &str) {
+    use std::os::fd::AsFd;
+    let file = std::fs::File::open(Path::new("/run/netns").join(namespace)).unwrap();
+    rustix::thread::move_into_link_name_space(
+        file.as_fd(),
+        Some(rustix::thread::LinkNameSpaceType::Network),
+    )
+    .unwrap();
+}
+
+pub(crate) fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().expect("iproute2 is installed");
+    assert!(
+        output.status.success(),
+        "ip {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Compiles C for BPF; the same text once per process.
+pub(crate) fn compile(source: &str) -> Loadable {
+    static COMPILED: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap();
+    let bytes = compiled.entry(source.to_owned()).or_insert_with(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("t.bpf.c"), folder.path().join("t.bpf.o"));
+        std::fs::write(&input, source).unwrap();
+        let clang = Command::new("clang")
+            .args(["-O2", "-g", "-target", "bpf", "-idirafter", "/usr/include/x86_64-linux-gnu"])
+            .args(["-idirafter", "/usr/include/aarch64-linux-gnu", "-c"])
+            .arg(&input)
+            .arg("-o")
+            .arg(&output)
+            .output()
+            .expect("clang is installed");
+        assert!(clang.status.success(), "{}", String::from_utf8_lossy(&clang.stderr));
+        std::fs::read(output).unwrap()
+    });
+    Loadable::Local(LocallyTrusted::by_explicit_consent(bytes.clone()).unwrap())
+}
+
+/// A program that counts in a state map and answers what its config says.
+pub(crate) const ANSWER: &str = r#"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+const volatile __u32 answer = 2;
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1);
+         __type(key, __u32); __type(value, __u64); } seen SEC(".maps");
+static __always_inline int count(void) {
+    __u32 zero = 0;
+    __u64 *value = bpf_map_lookup_elem(&seen, &zero);
+    if (value) __sync_fetch_and_add(value, 1);
+    return answer;
+}
+SEC("xdp") int on_xdp(struct xdp_md *ctx) { return count(); }
+SEC("tc") int on_tc(struct __sk_buff *ctx) { return count(); }
+char _license[] SEC("license") = "GPL";
+"#;
+
+/// A member out of any C text.
+pub(crate) fn member(name: &str, priority: u32, source: &str, program: &str, hook: Hook) -> Member {
+    Member {
+        program: program.to_owned(),
+        object: compile(source),
+        config: EncodedConfig::default(),
+        ..answering(hook, name, priority, 2)
+    }
+}
+
+/// A member that answers `answer`, with the defaults of its hook.
+pub(crate) fn answering(hook: Hook, name: &str, priority: u32, answer: i32) -> Member {
+    Member {
+        policy: "test".to_owned(),
+        name: name.to_owned(),
+        program: if hook == Hook::Xdp { "on_xdp" } else { "on_tc" }.to_owned(),
+        object: compile(ANSWER),
+        priority,
+        proceed_on: VerdictSet::default_for(hook),
+        mode: Mode::Enforce,
+        failure: Failure::Closed,
+        config: global("answer", &answer.to_le_bytes()),
+    }
+}
+
+pub(crate) fn global(name: &str, value: &[u8]) -> EncodedConfig {
+    EncodedConfig {
+        globals: BTreeMap::from([(name.to_owned(), value.to_vec())]),
+        maps: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn chain(hook: Hook, generation: u64, members: Vec<Member>) -> Chain {
+    Chain { at: at(hook), generation, members, foreign: Foreign::Refuse }
+}
+
+pub(crate) fn at(hook: Hook) -> HookPoint {
+    HookPoint { interface: "skep0".to_owned(), hook }
+}
+
+/// 60 bytes of Ethernet with an unknown protocol.
+pub(crate) fn packet() -> Vec<u8> {
+    let mut packet = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5];
+    packet.resize(60, 7);
+    packet
+}
