@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Hook, Verdict};
@@ -117,6 +117,11 @@ impl TestProgram {
         let fd = self.map(map)?;
         sys::map_update(fd.as_fd(), key, value)
             .map_err(|source| TestRunError::Map { map: map.to_owned(), source })
+    }
+
+    /// A map, for readers that need more than single values: all entries, or the events of a ring buffer.
+    pub fn map_fd(&self, map: &str) -> Result<BorrowedFd<'_>, TestRunError> {
+        self.map(map).map(AsFd::as_fd)
     }
 
     fn map(&self, map: &str) -> Result<&OwnedFd, TestRunError> {
