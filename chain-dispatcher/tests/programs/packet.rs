@@ -276,18 +276,15 @@ impl Layer {
     }
 
     fn fragment(&self, next: u8) -> Result<Vec<u8>, PacketError> {
-        let field = self.number_argument("offset", 0)? & 0xfff8 | self.number_argument("more", 0)?;
+        let field =
+            self.number_argument("offset", 0)? & 0xfff8 | self.number_argument("more", 0)?;
         let mut bytes = vec![self.byte_argument("next", next)?, 0];
         bytes.extend(field.to_be_bytes());
         bytes.extend([0, 0, 0, 7]);
         Ok(bytes)
     }
 
-    fn transport(
-        &self,
-        carried: &[u8],
-        around: Option<Addresses>,
-    ) -> Result<Vec<u8>, PacketError> {
+    fn transport(&self, carried: &[u8], around: Option<Addresses>) -> Result<Vec<u8>, PacketError> {
         let around = around.ok_or_else(|| PacketError::NoIpHeader(self.name.clone()))?;
         let (mut bytes, checksum_at, covers_addresses) = match self.name.as_str() {
             "tcp" => (self.tcp()?, 16, true),
