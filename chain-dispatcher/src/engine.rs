@@ -181,7 +181,15 @@ impl Engine {
                 removed += 1;
                 continue;
             }
-            for number in observe::seen_pins(&dir)?.leftovers() {
+            let leftovers = observe::pinned_dispatchers(&dir)?.leftovers();
+            if !leftovers.is_empty() {
+                // They may have been live a moment ago.
+                sys::wait_for_running_programs().map_err(|source| ObserveError::Kernel {
+                    what: "the running programs",
+                    source,
+                })?;
+            }
+            for number in leftovers {
                 remove(dir.generation(number).path())?;
                 removed += 1;
             }
@@ -233,14 +241,22 @@ impl Engine {
             loaded: Vec::new(),
             dispatcher: None,
         };
+        let mut live = false;
         for (index, step) in plan.steps.iter().enumerate() {
-            if let Err(error) = execution.perform(step) {
-                for earlier in plan.steps[..=index].iter().rev() {
-                    execution.undo(earlier);
+            match execution.perform(step) {
+                Ok(()) => {}
+                // The new chain runs: what could not be cleared away is swept by the next change.
+                Err(error) if live => {
+                    tracing::warn!(at = %chain.at, code = error.code(), "the old chain's pins stay for now");
+                    return Ok(());
                 }
-                tracing::warn!(at = %chain.at, code = error.code(), "the chain was not changed");
-                return Err(error);
+                Err(error) => {
+                    plan.steps[..=index].iter().rev().for_each(|earlier| execution.undo(earlier));
+                    tracing::warn!(at = %chain.at, code = error.code(), "the chain was not changed");
+                    return Err(error);
+                }
             }
+            live |= step.is_live();
             tracing::debug!(at = %chain.at, "{step}");
             done(step);
         }
@@ -287,6 +303,8 @@ fn detach_dir(dir: &HookDir) -> Result<(), DetachError> {
     if let Some((link, _)) = observe::live_link(dir)? {
         // Detached, not only unpinned: somebody else may hold the link open.
         sys::link_detach(link.as_fd()).map_err(refused)?;
+        // A packet still inside the chain must find its members.
+        sys::wait_for_running_programs().map_err(refused)?;
     }
     pins::remove_folder(dir.path()).map_err(refused)
 }

@@ -49,6 +49,8 @@ impl Execution<'_> {
             Step::TakeOver { program } => self.take_over(program),
             Step::Attach { .. } => self.attach(),
             Step::Switch { from, .. } => self.switch(*from),
+            Step::Settle => sys::wait_for_running_programs()
+                .map_err(|source| ApplyError::Switch { action: "wait for the old chain", source }),
             Step::Renumber { folder, .. } => self.renumber(&self.dir.generation(*folder)),
             Step::RemoveOld { folder } => remove(self.dir.generation(*folder).path()),
         }

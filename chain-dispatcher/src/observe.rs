@@ -103,8 +103,22 @@ pub(crate) fn seen(dir: &HookDir, interface: &Interface, hook: Hook) -> Result<S
     Ok(Seen { foreign, ..pinned })
 }
 
-/// Our own pins of a hook, whatever else runs there: its interface may be in another namespace.
-pub(crate) fn seen_pins(dir: &HookDir) -> Result<Seen, ObserveError> {
+/// Our own pins of a hook with all that they say.
+fn seen_pins(dir: &HookDir) -> Result<Seen, ObserveError> {
+    let mut seen = pinned_dispatchers(dir)?;
+    for folder in &mut seen.folders {
+        let dir = dir.generation(folder.number);
+        folder.record = record(&dir)?;
+        for member in folder.record.iter().flat_map(|record| &record.members) {
+            folder.maps.extend(member_maps(&dir, member)?);
+        }
+    }
+    Ok(seen)
+}
+
+/// Link and dispatchers of a hook only: enough to tell what runs from what was left behind, also
+/// for an interface of another namespace.
+pub(crate) fn pinned_dispatchers(dir: &HookDir) -> Result<Seen, ObserveError> {
     let link =
         live_link(dir)?.map(|(_, info)| SeenLink { id: info.id, program_id: info.program_id });
     let numbers = dir
@@ -112,19 +126,13 @@ pub(crate) fn seen_pins(dir: &HookDir) -> Result<Seen, ObserveError> {
         .map_err(|source| ObserveError::Pins { path: dir.path().to_owned(), source })?;
     let folders = numbers
         .into_iter()
-        .map(|number| folder(number, &dir.generation(number)))
+        .map(|number| {
+            let dispatcher = program_at(&dir.generation(number).dispatcher())?;
+            let dispatcher_id = dispatcher.map(|info| info.id);
+            Ok(SeenFolder { number, dispatcher_id, record: None, maps: Vec::new() })
+        })
         .collect::<Result<_, _>>()?;
     Ok(Seen { link, folders, foreign: Vec::new() })
-}
-
-fn folder(number: u64, dir: &GenerationDir) -> Result<SeenFolder, ObserveError> {
-    let dispatcher_id = program_at(&dir.dispatcher())?.map(|info| info.id);
-    let record = record(dir)?;
-    let mut maps = Vec::new();
-    for member in record.iter().flat_map(|record| &record.members) {
-        maps.extend(member_maps(dir, member)?);
-    }
-    Ok(SeenFolder { number, dispatcher_id, record, maps })
 }
 
 fn member_maps(dir: &GenerationDir, member: &MemberRecord) -> Result<Vec<SeenMap>, ObserveError> {

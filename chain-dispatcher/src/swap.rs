@@ -1,6 +1,9 @@
 //! The decision: what is seen on a hook and what is wanted there → ordered steps. Pure; every
 //! prefix of a plan leaves the whole old chain or the whole new one. Knows no file descriptor.
 
+#[cfg(test)]
+mod props;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +79,8 @@ pub enum Step {
         /// The folder the new chain is pinned in.
         folder: u64,
     },
+    /// Wait until no packet is inside the old chain any more.
+    Settle,
     /// Write the caller's number beside a chain that stays as it is.
     Renumber {
         /// The folder it is pinned in.
@@ -213,7 +218,12 @@ pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapP
     });
     steps.push(Step::Pin { folder });
     match seen.link {
-        Some(link) => steps.push(Step::Switch { link: link.id, from: link.program_id, folder }),
+        Some(link) => {
+            steps.push(Step::Switch { link: link.id, from: link.program_id, folder });
+            // The old chain's program array loses its entries with its last pin: a packet still
+            // inside would find its members missing and be dropped.
+            steps.push(Step::Settle);
+        }
         None => {
             steps.extend(take_over(seen, wanted)?);
             steps.push(Step::Attach { folder });
@@ -325,6 +335,13 @@ fn difference(live: MapShape, new: MapShape) -> String {
     differ.join(", ")
 }
 
+impl Step {
+    /// Whether the hook runs the new chain once this is done.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Attach { .. } | Self::Switch { .. })
+    }
+}
+
 impl SwapPlan {
     /// Whether what is wanted already runs.
     pub fn is_empty(&self) -> bool {
@@ -375,6 +392,7 @@ impl fmt::Display for Step {
             Self::Switch { link, from, folder } => {
                 write!(f, "switch link {link} from program {from} to the chain in gen-{folder}")
             }
+            Self::Settle => write!(f, "wait until no packet is inside the old chain"),
             Self::Renumber { folder, generation } => {
                 write!(f, "note generation {generation} beside the unchanged chain in gen-{folder}")
             }

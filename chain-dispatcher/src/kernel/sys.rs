@@ -1,5 +1,5 @@
-//! The bpf(2) system call, one safe function per command that we use. The only unsafe code of the
-//! workspace: every block hands the kernel pointers into buffers that outlive the call, with their
+//! The bpf(2) system call, one safe function per command that we use, and membarrier(2). The only
+//! unsafe code of the workspace: every block hands the kernel pointers into buffers that outlive the call, with their
 //! true lengths. Knows no chain, no pin layout, no object format.
 
 #![expect(
@@ -399,6 +399,17 @@ pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = raw(link);
     // SAFETY: the attribute holds no pointers.
     unsafe { bpf(CMD_LINK_DETACH, &mut attr) }.map(drop)
+}
+
+/// Returns once every program run that had begun is over: the kernel waits for a grace period of
+/// RCU, under which packets meet programs. Takes some 10 ms.
+pub(crate) fn wait_for_running_programs() -> io::Result<()> {
+    let (command, flags) = (libc::MEMBARRIER_CMD_GLOBAL, 0u32);
+    // SAFETY: membarrier takes no pointers.
+    match unsafe { libc::syscall(libc::SYS_membarrier, command, flags, 0i32) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Opens a program by its id. Needs CAP_SYS_ADMIN.

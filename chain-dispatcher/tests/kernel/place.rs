@@ -21,6 +21,8 @@ pub(crate) struct Place {
     inner: String,
     outer: String,
     pub(crate) root: PathBuf,
+    /// Removed after the pins in it were unmounted by `drop`.
+    _folder: tempfile::TempDir,
 }
 
 impl Place {
@@ -42,8 +44,8 @@ impl Place {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("skepd{}x{number}", std::process::id());
         let (inner, outer) = (format!("{name}i"), format!("{name}o"));
-        let root = std::env::temp_dir().join(format!("{name}-pins"));
-        let place = Self { inner, outer, root };
+        let folder = tempfile::tempdir().unwrap();
+        let place = Self { inner, outer, root: folder.path().join("pins"), _folder: folder };
         ip(&["netns", "add", &place.inner]);
         ip(&["netns", "add", &place.outer]);
         place.make_pair();
@@ -143,7 +145,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.root).output();
-        let _ = std::fs::remove_dir(&self.root);
         let _ = Command::new("ip").args(["netns", "del", &self.inner]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.outer]).output();
     }
