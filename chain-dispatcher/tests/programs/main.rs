@@ -1,6 +1,6 @@
 //! The first-party packages, compiled, loaded and run over packets by the real kernel: the vectors beside their
 //! sources, and what a vector cannot say. Needs root, clang and libbpf's headers.
-//! It refuses to know interfaces and chains: each program runs alone (`BPF_PROG_TEST_RUN`).
+//! Each program runs alone (`BPF_PROG_TEST_RUN`), except in `together`, where they share the hooks of an interface.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
@@ -9,5 +9,9 @@ mod firewall;
 mod flowlog;
 mod package;
 mod packet;
+#[path = "../kernel/place.rs"]
+#[expect(dead_code, reason = "the kernel tests use all of it, these a part")]
+mod place;
 mod ratelimit;
+mod together;
 mod vectors;
