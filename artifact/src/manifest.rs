@@ -419,7 +419,12 @@ impl Arch {
             "loongarch64" => Some(Self::Loong64),
             _ => None,
         };
-        alias.or_else(|| Self::ALL.into_iter().find(|arch| arch.as_str() == name))
+        alias.or_else(|| Self::from_oci_name(name))
+    }
+
+    /// The architecture with exactly this OCI name.
+    pub fn from_oci_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|arch| arch.as_str() == name)
     }
 
     /// Its byte order.

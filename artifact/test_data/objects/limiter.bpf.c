@@ -56,6 +56,9 @@ int xdp_limiter(struct xdp_md *ctx)
 SEC("xdp.frags")
 int xdp_plain(struct xdp_md *ctx)
 {
+#ifdef OTHER
+	return XDP_DROP;
+#endif
 	return XDP_PASS;
 }
 
