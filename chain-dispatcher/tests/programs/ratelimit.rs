@@ -14,8 +14,8 @@ use super::packet::build;
 #[test]
 fn processors_that_share_a_bucket_never_share_a_token() {
     const THREADS: u64 = 4;
-    const PACKETS: u32 = 100_000;
-    const BURST: u64 = 50_000;
+    const PACKETS: u32 = 500_000;
+    const BURST: u64 = 1_000_000;
     let package = Package::compile("ratelimit");
     let config: ConfigValues =
         serde_json::from_value(json!({ "rate": 1, "burst": BURST })).unwrap();
