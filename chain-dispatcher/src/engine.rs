@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use skep_artifact::Digest;
 use skep_artifact::hook::Hook;
 
-use crate::backend;
+use crate::backend::{self, tcx};
 use crate::chain::{Chain, Counting, HookPoint, Member, in_order};
 use crate::counters::{self, MemberCounters};
 use crate::error::{ApplyError, DetachError, EngineError, ObserveError};
@@ -100,6 +100,9 @@ impl Engine {
         // A vanished interface is found here; its pins are swept whatever the answer is.
         self.sweep_locked()?;
         let look = self.look(&chain.at)?;
+        if chain.at.hook.is_tc() {
+            tcx::probe(look.interface.index, chain.at.hook)?;
+        }
         let plan = decide(chain, &look.seen, &wanted)?;
         self.execute(chain, &look, &wanted, &plan, done)?;
         let chain = self.observe_hook(&chain.at)?;

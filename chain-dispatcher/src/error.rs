@@ -97,6 +97,9 @@ pub enum ApplyError {
         /// Its name.
         interface: String,
     },
+    /// The kernel has no such hook.
+    #[error("this kernel cannot run a chain there; what runs now is untouched")]
+    Unsupported(#[from] Unsupported),
     /// Somebody else's XDP program holds the hook.
     #[error(
         "{at} runs program {} ({}), which Skep did not attach; detach it there, or let the policy take it over",
@@ -179,7 +182,7 @@ pub enum ApplyError {
     #[error("the chain cannot be described; what runs now is untouched")]
     Record(#[from] RecordError),
     /// The hook could not be looked at.
-    #[error("the hook cannot be looked at; what runs now is untouched")]
+    #[error("the hook cannot be looked at")]
     Observe(#[source] ObserveError),
     /// A pin could not be made.
     #[error("{} cannot be pinned; what runs now is untouched", path.display())]
@@ -231,6 +234,7 @@ impl ApplyError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InterfaceGone { .. } => "chain.interface_gone",
+            Self::Unsupported(_) => "chain.kernel_unsupported",
             Self::Foreign { .. } => "chain.foreign_program",
             Self::TooManyMembers { .. } => "chain.too_many_members",
             Self::DuplicateMember { .. } => "chain.duplicate_member",

@@ -6,6 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use skep_artifact::hook::Hook;
 
+use crate::error::Unsupported;
 use crate::kernel::sys;
 
 /// `BPF_TCX_INGRESS`, `BPF_TCX_EGRESS`.
@@ -22,7 +23,21 @@ pub(crate) fn attach(dispatcher: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> io
     sys::link_create(dispatcher, ifindex, attach_type(hook), 0)
 }
 
-/// Every program on the hook, in order.
+/// Every program on the hook, in order. A kernel without tcx has none: it does not know the
+/// question.
 pub(crate) fn attached(ifindex: u32, hook: Hook) -> io::Result<Vec<sys::Attached>> {
-    sys::tcx_query(ifindex, attach_type(hook))
+    match sys::tcx_query(ifindex, attach_type(hook)) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// Whether the kernel knows tcx hooks: asks about one.
+pub(crate) fn probe(ifindex: u32, hook: Hook) -> Result<(), Unsupported> {
+    sys::tcx_query(ifindex, attach_type(hook)).map(drop).map_err(|source| Unsupported {
+        feature: "tcx links",
+        since: "6.6",
+        advice: "use the xdp hook of this interface, or a kernel that has them",
+        source,
+    })
 }
