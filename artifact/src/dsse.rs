@@ -44,8 +44,8 @@ pub struct VerifiedPayload {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DsseError {
     /// Not strict JSON of the right shape.
-    #[error("the envelope is not a DSSE document")]
-    Json(#[source] JsonError),
+    #[error("the envelope is not a DSSE document: {0}")]
+    Json(JsonError),
     /// A payload or signature that is not base64.
     #[error("the envelope's {part} is not base64")]
     Base64 {

@@ -168,12 +168,12 @@ pub enum LayoutError {
         found: Digest,
     },
     /// A document that is not strict JSON of the right shape.
-    #[error("{what} cannot be read: {source}")]
+    #[error("{what} cannot be read: {why}")]
     Json {
         /// The blob.
         what: &'static str,
         /// Why.
-        source: JsonError,
+        why: JsonError,
     },
     /// Another media type than the one that must stand there.
     #[error("{what} is of type `{found}`; it must be `{wanted}`")]
@@ -304,12 +304,12 @@ pub enum LayoutError {
         path: String,
     },
     /// An object that cannot be read.
-    #[error("the object `{path}` is refused: {source}")]
+    #[error("the object `{path}` is refused: {why}")]
     Object {
         /// Its path.
         path: String,
         /// Why.
-        source: ObjectError,
+        why: ObjectError,
     },
     /// An object in the wrong byte order.
     #[error("the object `{path}` is {found}; {arch} is not")]
@@ -322,12 +322,12 @@ pub enum LayoutError {
         found: Endian,
     },
     /// A claim the object contradicts.
-    #[error("the object `{path}` contradicts the manifest: {source}")]
+    #[error("the object `{path}` contradicts the manifest: {why}")]
     Claim {
         /// Its path.
         path: String,
         /// The claim.
-        source: ClaimError,
+        why: ClaimError,
     },
     /// A README that the manifest does not name, or the other way round.
     #[error("skep.toml {}", if *named { "names a README, which was not given" } else { "names no README, and one was given" })]
@@ -367,7 +367,7 @@ fn checked_facts(
     bytes: &[u8],
 ) -> Result<ObjectFacts, LayoutError> {
     let facts = ObjectFacts::read(bytes)
-        .map_err(|source| LayoutError::Object { path: path.to_owned(), source })?;
+        .map_err(|why| LayoutError::Object { path: path.to_owned(), why })?;
     if let Some(arch) = arch.iter().find(|arch| arch.endian() != facts.endian) {
         return Err(LayoutError::Endianness {
             path: path.to_owned(),
@@ -376,7 +376,7 @@ fn checked_facts(
         });
     }
     crate::claims::check(manifest, &facts)
-        .map_err(|source| LayoutError::Claim { path: path.to_owned(), source })?;
+        .map_err(|why| LayoutError::Claim { path: path.to_owned(), why })?;
     Ok(facts)
 }
 

@@ -282,8 +282,8 @@ pub enum ManifestError {
         bytes: usize,
     },
     /// The JSON form is not strict JSON of the right shape.
-    #[error("the manifest's JSON is refused")]
-    Json(#[source] JsonError),
+    #[error("the manifest's JSON is refused: {0}")]
+    Json(JsonError),
     /// The JSON form is not the canonical one, so two documents would have one meaning and two digests.
     #[error("the manifest's JSON is not in canonical form; build the package again with skep")]
     NotCanonical,

@@ -58,8 +58,8 @@ pub struct VerifiedRole {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoleError {
     /// Not strict JSON of the right shape.
-    #[error("the role file is not a TUF targets role")]
-    Json(#[source] JsonError),
+    #[error("the role file is not a TUF targets role: {0}")]
+    Json(JsonError),
     /// `_type` is not `targets`: a role of another kind is passed off as one.
     #[error("the file is a `{found}` role, not a targets role")]
     Type {

@@ -17,6 +17,16 @@ pub struct VerifiedObject {
     index: usize,
 }
 
+/// A policy revision the operator signed and no floor forbids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedRevision {
+    name: String,
+    revision: u64,
+    payload: Vec<u8>,
+    digest: Digest,
+    signed_by: Vec<KeyId>,
+}
+
 /// An object somebody on this machine asked for by name, without signatures. Fleet state has no way to name one.
 #[derive(Debug, Clone)]
 pub struct LocallyTrusted {
@@ -122,6 +132,43 @@ impl VerifiedObject {
     /// The digest of the package's index.
     pub fn index_digest(&self) -> Digest {
         self.package.index_digest
+    }
+}
+
+impl VerifiedRevision {
+    pub(crate) fn new(
+        name: String,
+        revision: u64,
+        payload: Vec<u8>,
+        digest: Digest,
+        signed_by: Vec<KeyId>,
+    ) -> Self {
+        Self { name, revision, payload, digest, signed_by }
+    }
+
+    /// The policy's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The revision, from 1.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The signed bytes: a policy revision as JSON.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The digest of the signed bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The operator's keys that signed.
+    pub fn signed_by(&self) -> &[KeyId] {
+        &self.signed_by
     }
 }
 

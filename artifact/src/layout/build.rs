@@ -149,6 +149,6 @@ fn document<T: Serialize>(
     media_type: &'static str,
     value: &T,
 ) -> Result<Blob, LayoutError> {
-    let bytes = json::canonical(value).map_err(|source| LayoutError::Json { what, source })?;
+    let bytes = json::canonical(value).map_err(|why| LayoutError::Json { what, why })?;
     Ok(Blob::new(media_type, bytes))
 }

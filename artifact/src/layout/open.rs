@@ -1,6 +1,7 @@
 //! From an index digest and a source of blobs to a package. Nothing is believed before it is checked.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::de::DeserializeOwned;
 
@@ -252,13 +253,15 @@ fn read_image<'l>(
         return Err(LayoutError::ArchSwap { index: arch, config });
     }
     let digest = references.layer.digest;
-    if !layers.contains_key(&digest) {
-        let packed = source.follow("the layer", &references.layer, LAYER_BYTES_MAX)?;
-        let archive = pack::gunzip(&packed)?;
-        let (name, bytes) = pack::untar(&archive)?;
-        layers.insert(digest, Layer { name, bytes, diff_id: Digest::of(&archive) });
-    }
-    let layer = &layers[&digest];
+    let layer = match layers.entry(digest) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => {
+            let packed = source.follow("the layer", &references.layer, LAYER_BYTES_MAX)?;
+            let archive = pack::gunzip(&packed)?;
+            let (name, bytes) = pack::untar(&archive)?;
+            new.insert(Layer { name, bytes, diff_id: Digest::of(&archive) })
+        }
+    };
     if config.rootfs.diff_ids != [layer.diff_id] {
         return Err(LayoutError::DiffId);
     }
@@ -280,8 +283,7 @@ fn check_labels(
 }
 
 fn parse<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, LayoutError> {
-    json::parse_into(bytes, MANIFEST_JSON_BYTES_MAX)
-        .map_err(|source| LayoutError::Json { what, source })
+    json::parse_into(bytes, MANIFEST_JSON_BYTES_MAX).map_err(|why| LayoutError::Json { what, why })
 }
 
 fn expect_media(what: &'static str, found: &str, wanted: &'static str) -> Result<(), LayoutError> {

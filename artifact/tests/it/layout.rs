@@ -449,7 +449,7 @@ fn what_is_given_must_be_what_is_named() {
     assert!(matches!(build(&[(path, &OBJECT)], None), Err(LayoutError::Readme { named: true })));
     assert!(matches!(
         build(&[(path, b"#!/bin/sh")], Some("x")),
-        Err(LayoutError::Object { source: ObjectError::NotElf, .. })
+        Err(LayoutError::Object { why: ObjectError::NotElf, .. })
     ));
     let long = "x".repeat(skep_artifact::limits::README_BYTES_MAX + 1);
     assert!(matches!(build(&[(path, &OBJECT)], Some(&long)), Err(LayoutError::TooLarge { .. })));
