@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use skep_artifact::manifest::SettingTarget;
 use skep_artifact::{Hook, Verdict};
 use skep_chain_dispatcher::testrun::TestProgram;
 
@@ -11,8 +10,6 @@ use super::package::Package;
 
 /// How often a case that took longer than it may is started again. A pause of a second is rare even on a busy machine.
 const ATTEMPTS_MAX: u32 = 20;
-
-const PACKAGES: [&str; 3] = ["firewall", "ratelimit", "flowlog"];
 
 #[test]
 fn every_vector_of_firewall_holds() {
@@ -96,46 +93,6 @@ fn run_step(
         return Err(format!("left {:02x?}", outcome.packet));
     }
     Ok(())
-}
-
-/// The defaults people read in the manifest are those compiled into the object, so a program loaded without
-/// settings behaves as documented.
-#[test]
-fn manifest_defaults_are_the_compiled_ones() {
-    for name in PACKAGES {
-        let package = Package::compile(name);
-        let source = std::fs::read_to_string(
-            package.folder.join(package.manifest.build.as_ref().unwrap().source.as_ref().unwrap()),
-        )
-        .unwrap();
-        for (setting, about) in &package.manifest.config {
-            let SettingTarget::Global { global, default: Some(default), .. } = &about.target else {
-                continue;
-            };
-            let line = source
-                .lines()
-                .find(|line| {
-                    line.starts_with("const volatile") && line.contains(&format!(" {global} ="))
-                })
-                .unwrap_or_else(|| panic!("{name}: no global {global}"));
-            let compiled = line.rsplit_once("= ").unwrap().1.trim_end_matches(';');
-            let claimed = serde_json::to_string(default).unwrap();
-            assert_eq!(compiled, claimed, "{name}: {setting}");
-        }
-    }
-}
-
-/// Debian 12 and Ubuntu 22.04 hosts are served: nothing asks for more than 5.15.
-#[test]
-fn every_program_runs_on_kernel_5_15() {
-    for name in PACKAGES {
-        let package = Package::compile(name);
-        for program in &package.facts.programs {
-            let lowest = program.lowest_kernel.expect("all its helpers are known").to_string();
-            let numbers: Vec<u32> = lowest.split('.').map(|part| part.parse().unwrap()).collect();
-            assert!(numbers <= vec![5, 15], "{}: {lowest}, {}", program.name, program.because);
-        }
-    }
 }
 
 /// No frame of random octets, and no prefix of a real one, makes a program answer outside its two verdicts.
