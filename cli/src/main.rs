@@ -1,1 +1,34 @@
-fn main() {}
+//! `skep`: the operator's and the publisher's command line.
+//!
+//! Starts, hands over to one subcommand, and turns what went wrong into one message and one exit
+//! code. Refuses to know what any subcommand does.
+
+mod cmd;
+mod compile;
+mod exit;
+mod keys;
+mod limits;
+mod local_agent;
+mod output;
+mod policy_files;
+mod project;
+mod publishing;
+mod render;
+mod resolve;
+mod settings;
+mod wait;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let app = cmd::App::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::Error::new(error)),
+    };
+    match runtime.block_on(cmd::run(app)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

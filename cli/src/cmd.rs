@@ -1,0 +1,141 @@
+//! The list of subcommands. Refuses to know what each does: one file each says that.
+
+mod apply;
+mod build;
+mod completion;
+mod info;
+mod inspect;
+mod key;
+mod login;
+mod namespace;
+mod new;
+mod node;
+mod node_chain;
+mod node_detach;
+mod plan;
+mod policy;
+mod publish;
+mod search;
+mod token;
+
+use crate::output::{Format, Output};
+use crate::settings::{Flags, Settings};
+use clap::Parser;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Publish, sign, verify and operate eBPF packages and fleets.
+#[derive(Parser)]
+#[command(
+    name = "skep",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "The road from source to fleet:
+  skep new acme/ratelimit --hook xdp     a package that builds, loads and has a test
+  skep build ratelimit                   compile it and see what it does
+  skep publish ratelimit --key my.key    sign it here, upload it
+  skep plan -f edge.yaml                 what would change on which node
+  skep apply -f edge.yaml --key op.key   sign what is wanted; nodes verify and act
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 refused by a policy or a verification, 4 not found, 5 unreachable."
+)]
+pub(crate) struct App {
+    #[command(flatten)]
+    flags: Flags,
+    /// Print data as JSON on standard output, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make and show signing keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Make a folder with a package that builds, loads and has a test
+    New(new::Args),
+    /// Compile a package and compare its manifest with what the object really does
+    Build(build::Args),
+    /// Show what an object, a package folder or a published package does
+    Inspect(inspect::Args),
+    /// Build, sign and upload a package
+    Publish(publish::Args),
+    /// Look for packages
+    Search(search::Args),
+    /// Show a package or one of its versions
+    Info(info::Args),
+    /// Claim and show namespaces
+    #[command(subcommand)]
+    Namespace(namespace::Command),
+    /// Remember a registry and a token
+    Login(login::Args),
+    /// Make API tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Check, list and remove policies
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Show what applying policies would change, node by node
+    Plan(plan::Args),
+    /// Sign policies and hand them to the registry
+    Apply(apply::Args),
+    /// Enrol, list and look at nodes
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Print a completion script for a shell
+    Completion(completion::Args),
+}
+
+/// What every subcommand is given.
+pub(crate) struct Session {
+    pub settings: Settings,
+    pub out: Output,
+}
+
+impl Session {
+    /// Seconds since 1970, from this machine's clock.
+    pub(crate) fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Runs the chosen subcommand.
+///
+/// # Errors
+/// Whatever went wrong, as one chain of causes.
+pub(crate) async fn run(app: App) -> anyhow::Result<()> {
+    let format = if app.json { Format::Json } else { Format::Text };
+    let settings = Settings::settle(app.flags, &|name| std::env::var(name).ok())?;
+    let session = Session { settings, out: Output::new(format) };
+    match app.command {
+        Command::Key(command) => key::run(&command, &session),
+        Command::New(args) => new::run(&args, &session),
+        Command::Build(args) => build::run(&args, &session),
+        Command::Inspect(args) => inspect::run(&args, &session).await,
+        Command::Publish(args) => publish::run(&args, &session).await,
+        Command::Search(args) => search::run(&args, &session).await,
+        Command::Info(args) => info::run(&args, &session).await,
+        Command::Namespace(command) => namespace::run(&command, &session).await,
+        Command::Login(args) => login::run(&args, &session).await,
+        Command::Token(command) => token::run(&command, &session).await,
+        Command::Policy(command) => policy::run(&command, &session).await,
+        Command::Plan(args) => plan::run(&args, &session).await,
+        Command::Apply(args) => apply::run(&args, &session).await,
+        Command::Node(command) => node::run(&command, &session).await,
+        Command::Completion(args) => completion::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        App::command().debug_assert();
+    }
+}

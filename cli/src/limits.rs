@@ -1,0 +1,47 @@
+//! The named limits of what this program reads, each with its reason.
+
+use std::time::Duration;
+
+/// Bytes of a configuration, key or token file; ours have a few hundred.
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes of a policy file: what the largest signed revision takes, and room for comments.
+pub(crate) const POLICY_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a list named by `from:`: 65,536 lines of the longest IPv6 prefix and a number.
+pub(crate) const LIST_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Policy files in one folder; more belong into several folders, applied one by one.
+pub(crate) const POLICY_FILES_MAX: usize = 1024;
+
+/// How often a publish signs again because somebody else published in between. Each time someone
+/// else has succeeded, so more than a few in a row mean that something is wrong.
+pub(crate) const PUBLISH_ATTEMPTS_MAX: u32 = 5;
+
+/// Bytes of a chunk of an upload; small enough for a bar that moves, large enough to cost nothing.
+pub(crate) const UPLOAD_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes of one answer of the local agent: 64 chains of 64 members with their counters.
+pub(crate) const AGENT_ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// How long the local agent may take to answer. Taking off every chain of a large host takes seconds.
+pub(crate) const AGENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a namespace role file stays valid after it was signed: 180 days.
+pub(crate) const ROLE_VALID_SECS: i64 = 180 * 86_400;
+
+/// Time between two samples of counters: long enough for the agent's next report.
+pub(crate) const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a newer sample is asked for before sums are shown instead of rates. Agents report
+/// counters every few seconds.
+pub(crate) const SAMPLES_MAX: u32 = 15;
+
+/// How long `--wait` waits for nodes unless told otherwise.
+pub(crate) const WAIT_DEFAULT: &str = "5m";
+
+/// Time between two looks at the nodes while waiting.
+pub(crate) const WAIT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Bytes of the compiler's output that are shown; a missing header can cause thousands of lines.
+pub(crate) const COMPILER_OUTPUT_BYTES_MAX: usize = 16 * 1024;

@@ -1,0 +1,69 @@
+//! Snapshots of plans.
+
+use super::*;
+use crate::render::plain;
+use skep_artifact::config::ConfigValues;
+use skep_artifact::digest::Digest;
+use skep_artifact::hook::{Failure, Hook, VerdictSet};
+
+fn member(name: &str, priority: u32, version: &str) -> DesiredMember {
+    DesiredMember {
+        policy: "edge-firewall".parse().unwrap(),
+        name: name.parse().unwrap(),
+        package: "skep/firewall".parse().unwrap(),
+        version: version.parse().unwrap(),
+        index: Digest::of(version.as_bytes()),
+        program: "xdp_firewall".into(),
+        priority,
+        proceed_on: VerdictSet::default_for(Hook::Xdp),
+        mode: Mode::Enforce,
+        failure: Failure::Closed,
+        config: ConfigValues::default(),
+    }
+}
+
+fn boxed(name: &str, priority: u32, version: &str) -> Box<DesiredMember> {
+    Box::new(member(name, priority, version))
+}
+
+fn sample() -> Plan {
+    let changes = vec![
+        Change::Add {
+            member: Box::new(DesiredMember { mode: Mode::Observe, ..member("flows", 50, "0.9.0") }),
+        },
+        Change::Replace { before: boxed("guard", 10, "1.4.1"), after: boxed("guard", 20, "1.4.2") },
+        Change::Remove { member: boxed("old", 30, "1.0.0") },
+    ];
+    let after = vec![member("guard", 20, "1.4.2"), member("flows", 50, "0.9.0")];
+    let chain = ChainDiff { interface: "eth0".into(), hook: Hook::Xdp, changes, after };
+    let same = |node: &str| NodeConflict {
+        node: node.into(),
+        conflict: Conflict::SamePriority {
+            interface: "eth0".into(),
+            hook: Hook::Xdp,
+            priority: 50,
+            members: vec!["a/x".into(), "b/y".into()],
+        },
+    };
+    Plan {
+        policies: vec![
+            PlannedPolicy { name: "edge-firewall".into(), from: 12, to: 13, selects: 2 },
+            PlannedPolicy { name: "lab".into(), from: 0, to: 1, selects: 0 },
+            PlannedPolicy { name: "same".into(), from: 3, to: 3, selects: 1 },
+        ],
+        nodes: vec![NodeDiff { node: "edge-07".parse().unwrap(), chains: vec![chain] }],
+        conflicts: vec![same("edge-07"), same("edge-08"), same("edge-09")],
+        fleet: 3,
+    }
+}
+
+#[test]
+fn a_plan_is_a_diff_a_summary_and_a_conflict_report() {
+    insta::assert_snapshot!("plan", plain(&plan(&sample())));
+}
+
+#[test]
+fn a_plan_that_changes_nothing_says_so() {
+    let nothing = Plan { nodes: Vec::new(), conflicts: Vec::new(), ..sample() };
+    assert!(plan(&nothing).ends_with("Nothing changes on any node.\n"));
+}

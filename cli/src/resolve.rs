@@ -1,0 +1,210 @@
+//! From what an operator wrote to what can be signed: ranges become digests, and config is checked
+//! against the package. Refuses to know keys.
+
+use crate::exit::Ends;
+use skep_api::client::{Client, ClientError};
+use skep_api::v1::packages::VersionDetail;
+use skep_artifact::config::{ConfigError, encode};
+use skep_artifact::hook::Hook;
+use skep_artifact::json;
+use skep_artifact::manifest::{Manifest, ManifestError};
+use skep_artifact::name::PackageName;
+use skep_fleet::policy::{
+    PackageRange, PinnedProgram, PolicyDocument, PolicyError, PolicyRevision, ProgramDefaults,
+    ResolvedPackage,
+};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// `acme/ratelimit` or `acme/ratelimit@1.4.2`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub name: PackageName,
+    pub version: Option<semver::Version>,
+}
+
+/// Why a text is no reference.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReferenceError {
+    #[error("{0}")]
+    Name(#[from] skep_artifact::name::NameError),
+    #[error("'{text}' is not a version ({reason}). Write it like acme/ratelimit@1.4.2.")]
+    Version { text: String, reason: String },
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, version) = match text.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        let parsed = |version: &str| {
+            version.parse().map_err(|e: semver::Error| ReferenceError::Version {
+                text: version.to_owned(),
+                reason: e.to_string(),
+            })
+        };
+        Ok(Self { name: name.parse()?, version: version.map(parsed).transpose()? })
+    }
+}
+
+/// Why a document could not be made a revision.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResolveError {
+    #[error("The registry's record of {package} {version} cannot be used.")]
+    Manifest { package: PackageName, version: semver::Version, source: ManifestError },
+    #[error("The registry's record of {package} {version} is not strict JSON.")]
+    Json { package: PackageName, version: semver::Version, source: json::JsonError },
+    #[error("Policy {policy}, member {member}: the config does not fit {package} {version}.")]
+    Config {
+        policy: String,
+        member: String,
+        package: PackageName,
+        version: semver::Version,
+        source: ConfigError,
+    },
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// One installable version, as the registry describes it.
+struct Candidate {
+    detail: VersionDetail,
+    manifest: Manifest,
+}
+
+/// Everything looked up for a set of documents.
+pub(crate) struct Catalogue {
+    found: BTreeMap<String, Candidate>,
+}
+
+impl Catalogue {
+    /// Asks the registry once for every range the documents name. Ranges without a match are left
+    /// out; resolving says which member wants them.
+    pub(crate) async fn look_up(
+        client: &Client,
+        documents: &[PolicyDocument],
+    ) -> anyhow::Result<Self> {
+        let mut found = BTreeMap::new();
+        for wish in documents.iter().flat_map(|document| &document.programs) {
+            let range = String::from(wish.package.clone());
+            if found.contains_key(&range) {
+                continue;
+            }
+            if let Some(candidate) = newest(client, &wish.package).await? {
+                found.insert(range, candidate);
+            }
+        }
+        Ok(Self { found })
+    }
+
+    /// Fixes ranges to digests and checks every config against the package it is for.
+    pub(crate) fn resolve(
+        &self,
+        document: &PolicyDocument,
+        revision: u64,
+    ) -> Result<PolicyRevision, ResolveError> {
+        let lookup = |range: &PackageRange, hook: Hook| self.lookup(range, hook);
+        let resolved = document.resolve(revision, &lookup)?;
+        for (wish, pinned) in document.programs.iter().zip(&resolved.programs) {
+            self.check_config(document, &wish.package, pinned)?;
+        }
+        Ok(resolved)
+    }
+
+    fn lookup(&self, range: &PackageRange, hook: Hook) -> Option<ResolvedPackage> {
+        let candidate = self.found.get(&String::from(range.clone()))?;
+        let fitting = candidate.manifest.programs.iter().filter(|p| p.hooks().contains(&hook));
+        let defaults = fitting.map(|p| ProgramDefaults {
+            name: p.name.clone(),
+            priority: Some(p.priority),
+            proceed_on: Some(p.proceed_on()),
+        });
+        Some(ResolvedPackage {
+            version: candidate.detail.summary.version.clone(),
+            index: candidate.detail.summary.index,
+            programs: defaults.collect(),
+        })
+    }
+
+    /// Nodes check again; here the operator hears of it before anything is signed.
+    fn check_config(
+        &self,
+        document: &PolicyDocument,
+        range: &PackageRange,
+        pinned: &PinnedProgram,
+    ) -> Result<(), ResolveError> {
+        let Some(candidate) = self.found.get(&String::from(range.clone())) else {
+            return Ok(());
+        };
+        for facts in &candidate.detail.facts {
+            encode(&candidate.manifest, facts, &pinned.config).map_err(|source| {
+                ResolveError::Config {
+                    policy: document.name.to_string(),
+                    member: pinned.name.to_string(),
+                    package: pinned.package.clone(),
+                    version: pinned.version.clone(),
+                    source,
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+async fn newest(client: &Client, range: &PackageRange) -> anyhow::Result<Option<Candidate>> {
+    let package = match client.package(&range.package).await {
+        Ok(package) => package,
+        Err(ClientError::Refused { status: 404, .. }) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let fits = package
+        .versions
+        .iter()
+        .filter(|v| !v.yanked && range.versions.matches(&v.version))
+        .map(|v| v.version.clone());
+    let Some(version) = fits.max() else { return Ok(None) };
+    let detail = client.version(&range.package, &version).await?;
+    if detail.name != range.package || detail.summary.version != version {
+        let message = format!(
+            "The registry answered with {} {} when asked for {} {version}.",
+            detail.name, detail.summary.version, range.package
+        );
+        return Err(Ends::refusal(message).into());
+    }
+    let manifest = manifest_of(&detail)?;
+    Ok(Some(Candidate { detail, manifest }))
+}
+
+/// The manifest in a registry's answer.
+pub(crate) fn manifest_of(detail: &VersionDetail) -> Result<Manifest, ResolveError> {
+    let (package, version) = (&detail.name, &detail.summary.version);
+    let bytes = json::canonical(&detail.manifest).map_err(|source| ResolveError::Json {
+        package: package.clone(),
+        version: version.clone(),
+        source,
+    })?;
+    Manifest::from_canonical_json(&bytes).map_err(|source| ResolveError::Manifest {
+        package: package.clone(),
+        version: version.clone(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_a_name_and_perhaps_a_version() {
+        let both: Reference = "acme/ratelimit@1.4.2".parse().unwrap();
+        assert_eq!(both.name.to_string(), "acme/ratelimit");
+        assert_eq!(both.version, Some("1.4.2".parse().unwrap()));
+        let name: Reference = "acme/ratelimit".parse().unwrap();
+        assert_eq!(name.version, None);
+        assert!(matches!("acme".parse::<Reference>(), Err(ReferenceError::Name(_))));
+        assert!(matches!("a/b@1.4".parse::<Reference>(), Err(ReferenceError::Version { .. })));
+    }
+}
