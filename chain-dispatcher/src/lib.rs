@@ -29,5 +29,5 @@ pub use kernel::netlink::XdpMode;
 pub use layout::{LAYOUT_VERSION, SLOTS_MAX};
 pub use load::LoadError;
 pub use observe::{ObservedChain, ObservedMember};
-pub use record::{Backend, RecordError};
+pub use record::{Backend, RecordError, config_digest};
 pub use swap::{ForeignProgram, Restarted, Step, SwapPlan};

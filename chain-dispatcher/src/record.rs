@@ -166,7 +166,7 @@ fn member_record(member: &Member) -> MemberRecord {
 
 /// One digest over everything that a config writes: each part with its length, so that no two
 /// configs share their bytes.
-pub(crate) fn config_digest(config: &EncodedConfig) -> Digest {
+pub fn config_digest(config: &EncodedConfig) -> Digest {
     let mut bytes = Vec::new();
     let mut put = |part: &[u8]| {
         bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
