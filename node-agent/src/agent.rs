@@ -1,0 +1,371 @@
+//! The running agent: one loop that owns the node, fed by tasks that talk to the server, fetch,
+//! watch interfaces and answer the socket. Every event means "look again". Refuses to know how any
+//! of that is done.
+
+use crate::cache::Cache;
+use crate::config::Settings;
+use crate::detached;
+use crate::explain::explain;
+use crate::facts;
+use crate::fetch::{Fetched, Fetcher};
+use crate::interfaces::Watch;
+use crate::ledger::Place;
+use crate::link::{Contact, Offered, Poll, Reports};
+use crate::node::{Node, NodeError, Parts};
+use crate::report::{self, Due};
+use crate::socket::{self, Answer, Question, Request, Status};
+use skep_api::client::{Client, ClientConfig, ClientError};
+use skep_api::v1::nodes::Feature;
+use skep_api::v1::sync::{Have, Report};
+use skep_chain_dispatcher::{Counting, Engine, EngineConfig, EngineError};
+use skep_fleet::plan::NeededPackage;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+/// How often counters are read while packets move.
+const LIVELY_PERIOD: Duration = Duration::from_secs(2);
+/// How often the host is looked at for drift while nothing moves.
+const QUIET_TICKS: u32 = 3;
+/// How often chains that failed for a passing reason are tried again.
+const FORGIVE_PERIOD: Duration = Duration::from_secs(30);
+/// A burst of interface changes (a container starting) is waited out for this long, then looked at once.
+const SETTLE_PERIOD: Duration = Duration::from_millis(100);
+
+/// Why the agent could not start. What runs stays.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("The chains of this host cannot be worked with.")]
+    Engine { source: EngineError },
+    #[error("The node could not be opened.")]
+    Node { source: NodeError },
+    #[error("The cache could not be opened.")]
+    Cache { source: crate::cache::CacheError },
+    #[error("The server cannot be called.")]
+    Client { source: ClientError },
+    #[error("The local socket could not be served.")]
+    Socket { source: socket::SocketError },
+    #[error("Interface changes could not be watched.")]
+    Watch { source: crate::interfaces::InterfaceError },
+    #[error("Signals could not be watched.")]
+    Signal { source: std::io::Error },
+    #[error(
+        "Another agent uses {}. Stop that one first; two agents on one node would undo each other's work.", path.display()
+    )]
+    Running { path: PathBuf },
+    #[error("{} could not be locked.", path.display())]
+    Lock { path: PathBuf, source: std::io::Error },
+}
+
+/// Opens the engine over a pin root.
+///
+/// # Errors
+/// [`StartError::Engine`].
+pub fn open_engine(pin_root: &Path) -> Result<Engine, StartError> {
+    let config = EngineConfig { pin_root: pin_root.to_owned(), counting: Counting::On };
+    Engine::open(config).map_err(|source| StartError::Engine { source })
+}
+
+/// Opens the node over an engine: ledger, cache and what the node is called.
+///
+/// # Errors
+/// [`StartError`].
+pub fn open_node(settings: &Settings) -> Result<Node, StartError> {
+    let labels = settings.identity.enrolled.as_ref().map(|e| e.labels.clone());
+    let cache = Cache::open(&settings.state).map_err(|source| StartError::Cache { source })?;
+    Node::open(Parts {
+        engine: open_engine(&settings.pin_root)?,
+        policy: settings.policy.clone(),
+        labels: labels.unwrap_or_default(),
+        state: settings.state.clone(),
+        cache,
+    })
+    .map_err(|source| StartError::Node { source })
+}
+
+/// A client that speaks as this node.
+///
+/// # Errors
+/// [`StartError::Client`].
+pub fn client(settings: &Settings) -> Result<Client, StartError> {
+    let identity = &settings.identity;
+    Client::new(ClientConfig {
+        server: identity.server.clone(),
+        token: identity.enrolled.as_ref().map(|e| e.credential.clone()),
+        ca_pem: identity.ca_pem.as_ref().map(|pem| pem.clone().into_bytes()),
+    })
+    .map_err(|source| StartError::Client { source })
+}
+
+/// Runs until told to stop. Stopping detaches nothing.
+///
+/// # Errors
+/// [`StartError`]; once started, nothing but a signal ends it.
+pub async fn run(settings: Settings) -> Result<(), StartError> {
+    let _lock = lock(&settings.state)?;
+    let mut agent = Agent::start(settings)?;
+    agent.look_again();
+    agent.follow().await;
+    tracing::info!("Stopping. What runs stays attached.");
+    // Removed so that commands see at once that nobody answers; a leftover would do no harm.
+    let _ = std::fs::remove_file(&agent.settings.socket);
+    Ok(())
+}
+
+/// One agent per state folder, for as long as the file stays open.
+fn lock(state: &Path) -> Result<std::fs::File, StartError> {
+    let path = state.join("lock");
+    let failed = |source| StartError::Lock { path: path.clone(), source };
+    let options = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    let file = options.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Running { path }),
+        Err(std::fs::TryLockError::Error(source)) => Err(StartError::Lock { path, source }),
+    }
+}
+
+struct Agent {
+    settings: Settings,
+    node: Node,
+    boot_id: String,
+    seq: u64,
+    sent: Option<Report>,
+    sent_at: Instant,
+    quiet_for: u32,
+    inputs: Option<Inputs>,
+    have: watch::Sender<Option<Have>>,
+    needed: watch::Sender<BTreeSet<NeededPackage>>,
+    newest: watch::Sender<Option<Report>>,
+    contact: watch::Receiver<Contact>,
+}
+
+struct Inputs {
+    offers: mpsc::Receiver<Offered>,
+    fetched: mpsc::Receiver<Fetched>,
+    questions: mpsc::Receiver<Question>,
+    links: Watch,
+    terminate: Signal,
+    interrupt: Signal,
+    lively: Interval,
+    forgive: Interval,
+}
+
+impl Agent {
+    fn start(settings: Settings) -> Result<Self, StartError> {
+        let node = open_node(&settings)?;
+        let client = client(&settings)?;
+        let cache = Cache::open(&settings.state).map_err(|source| StartError::Cache { source })?;
+        let signals = |kind| signal(kind).map_err(|source| StartError::Signal { source });
+        let (have, have_seen) = watch::channel(None);
+        let (needed, needed_seen) = watch::channel(BTreeSet::new());
+        let (newest, newest_seen) = watch::channel(None);
+        let (contact_heard, contact) = watch::channel(Contact::None);
+        // One at a time: the next poll waits until the last answer was looked at.
+        let (offers_in, offers) = mpsc::channel(1);
+        let (fetched_in, fetched) = mpsc::channel(1);
+        let inputs = Inputs {
+            offers,
+            fetched,
+            questions: socket::serve(&settings.socket)
+                .map_err(|source| StartError::Socket { source })?,
+            links: Watch::open().map_err(|source| StartError::Watch { source })?,
+            terminate: signals(SignalKind::terminate())?,
+            interrupt: signals(SignalKind::interrupt())?,
+            lively: ticks(LIVELY_PERIOD),
+            forgive: ticks(FORGIVE_PERIOD),
+        };
+        let wait_secs = settings.poll_secs;
+        let poll = Poll {
+            client: client.clone(),
+            wait_secs,
+            have: have_seen,
+            offers: offers_in,
+            contact: contact_heard,
+        };
+        tokio::spawn(poll.run());
+        tokio::spawn(Reports { client: client.clone(), newest: newest_seen }.run());
+        let fetcher = Fetcher { client, cache, needed: needed_seen, fetched: fetched_in };
+        tokio::spawn(fetcher.run());
+        tracing::info!(
+            node.id = %settings.identity.name,
+            "Node {} watches {} for its desired state.",
+            settings.identity.name, settings.identity.server
+        );
+        Ok(Self {
+            settings,
+            node,
+            boot_id: facts::boot_id(),
+            seq: 0,
+            sent: None,
+            sent_at: Instant::now(),
+            quiet_for: 0,
+            inputs: Some(inputs),
+            have,
+            needed,
+            newest,
+            contact,
+        })
+    }
+
+    async fn follow(&mut self) {
+        let Some(mut inputs) = self.inputs.take() else { return };
+        loop {
+            tokio::select! {
+                biased;
+                _ = inputs.terminate.recv() => return,
+                _ = inputs.interrupt.recv() => return,
+                Some(question) = inputs.questions.recv() => {
+                    let answer = self.answer(question.request);
+                    // Whoever asked may have gone; nothing depends on the answer.
+                    let _ = question.reply.send(answer);
+                }
+                Some(offered) = inputs.offers.recv() => self.take_offer(offered),
+                Some(fetched) = inputs.fetched.recv() => {
+                    self.node.fetched(fetched.package, fetched.role, fetched.result);
+                    self.look_again();
+                }
+                changed = inputs.links.changed() => {
+                    if let Err(error) = changed {
+                        tracing::warn!("{error} Interfaces are looked at every few seconds instead.");
+                    }
+                    tokio::time::sleep(SETTLE_PERIOD).await;
+                    self.look_again();
+                }
+                _ = inputs.forgive.tick() => self.node.forgive(),
+                _ = inputs.lively.tick() => self.tick(),
+            }
+        }
+    }
+
+    fn take_offer(&mut self, offered: Offered) {
+        if let Err(error) = self.node.offer(&offered.state) {
+            tracing::error!("{}", explain(&error));
+        }
+        self.look_again();
+        self.have.send_replace(self.node.seen());
+        // The poll goes on whether or not it still listens.
+        let _ = offered.looked_at.send(());
+    }
+
+    /// Looks at the host less often while nothing moves.
+    fn tick(&mut self) {
+        self.quiet_for += 1;
+        let lively = self.quiet_for < QUIET_TICKS;
+        if lively || self.quiet_for.is_multiple_of(QUIET_TICKS) {
+            self.look_again();
+        }
+    }
+
+    fn look_again(&mut self) {
+        match self.node.reconcile(facts::now()) {
+            Ok(pass) => {
+                let missing = pass.missing.clone();
+                self.needed.send_if_modified(|before| {
+                    let changed = *before != missing;
+                    *before = missing;
+                    changed
+                });
+            }
+            Err(error) => tracing::error!("{}", explain(&error)),
+        }
+        self.report();
+    }
+
+    fn report(&mut self) {
+        let summary = self.node.summary();
+        let features =
+            vec![Feature { name: "chains".to_owned(), supported: true, reason: String::new() }];
+        let facts = facts::gather(&summary.interfaces, features);
+        let next = report::fill(summary, facts, self.boot_id.clone(), self.seq + 1);
+        match report::due(self.sent.as_ref(), self.sent_at.elapsed(), &next) {
+            Due::Now => {
+                self.quiet_for = 0;
+                self.seq += 1;
+                self.sent = Some(next.clone());
+                self.sent_at = Instant::now();
+                self.newest.send_replace(Some(next));
+            }
+            Due::Later => self.quiet_for = 0,
+            Due::No => {}
+        }
+    }
+
+    fn answer(&mut self, request: Request) -> Answer {
+        match request {
+            Request::Status => Answer::Status(Box::new(self.status())),
+            Request::Chains => Answer::Chains { chains: self.node.summary().chains },
+            Request::Plan => match self.node.plan(facts::now()) {
+                Ok(decision) => Answer::Plan {
+                    steps: decision.steps.iter().map(ToString::to_string).collect(),
+                    notes: decision.notes,
+                },
+                Err(error) => refused("node.plan", &error),
+            },
+            Request::DetachAll => match detached::mark_all(&self.settings.state) {
+                Ok(()) => self.detached(),
+                Err(error) => refused("node.storage", &error),
+            },
+            Request::Detach { interface, hook } => {
+                let place = Place { interface, hook };
+                match detached::mark(&self.settings.state, place) {
+                    Ok(()) => self.detached(),
+                    Err(error) => refused("node.storage", &error),
+                }
+            }
+            Request::Resume => match detached::lift(&self.settings.state) {
+                Ok(()) => {
+                    self.look_again();
+                    Answer::Resumed
+                }
+                Err(error) => refused("node.storage", &error),
+            },
+        }
+    }
+
+    /// Takes off what the marker names, and says what went.
+    fn detached(&mut self) -> Answer {
+        let places = |agent: &Self| -> BTreeSet<Place> {
+            let chains = agent.node.summary().chains;
+            chains.into_iter().map(|c| Place { interface: c.interface, hook: c.hook }).collect()
+        };
+        let before = places(self);
+        self.look_again();
+        let after = places(self);
+        Answer::Detached { places: before.difference(&after).cloned().collect() }
+    }
+
+    fn status(&self) -> Status {
+        let summary = self.node.summary();
+        let contact = match &*self.contact.borrow() {
+            Contact::None => "The server was not called yet.".to_owned(),
+            Contact::Fine => "The server answers.".to_owned(),
+            Contact::Lost(why) => format!("The server does not answer: {why}"),
+        };
+        Status {
+            name: self.settings.identity.name.to_string(),
+            server: self.settings.identity.server.clone(),
+            contact,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            seen: summary.seen,
+            applied: summary.applied,
+            refusal: summary.refusal,
+            notes: summary.notes,
+            chains: summary.chains.len(),
+        }
+    }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn refused(code: &str, error: &dyn std::error::Error) -> Answer {
+    Answer::Refused { code: code.to_owned(), message: explain(error) }
+}

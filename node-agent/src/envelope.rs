@@ -1,0 +1,135 @@
+//! Signed revisions on this node: reads and verifies envelopes against the node's own policy.
+//! Refuses to know how revisions are compared (`reconcile`) and where they are kept (`ledger`).
+
+use crate::ledger::{Accepted, Ledger};
+use crate::reconcile::{Candidate, Decision, Wish};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use skep_api::v1::nodes::Refused;
+use skep_artifact::digest::Digest;
+use skep_fleet::{PolicyName, PolicyRevision};
+use skep_trust::{Floors, NodePolicy, VerifiedRevision};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a list of envelopes came to.
+#[derive(Debug, Default)]
+pub struct Read {
+    pub candidates: Vec<Candidate>,
+    pub refused: Vec<Refused>,
+    /// Envelopes that verified, by digest, as received.
+    pub envelopes: BTreeMap<Digest, String>,
+    /// The revisions in them; of two of one policy the higher.
+    pub revisions: BTreeMap<PolicyName, PolicyRevision>,
+}
+
+/// The accepted revisions, looked at again.
+#[derive(Debug, Default)]
+pub struct Verified {
+    pub revisions: BTreeMap<PolicyName, PolicyRevision>,
+    /// Those that do not verify any more.
+    pub refused: BTreeMap<PolicyName, Refused>,
+}
+
+/// Verifies every envelope on its own: one that is refused does not stop another.
+#[must_use]
+pub fn read_all(policy: &NodePolicy, envelopes: &[String], floors: &Floors) -> Read {
+    let mut read = Read::default();
+    for text in envelopes {
+        match read_one(policy, text, floors) {
+            Ok((_, revision, accepted)) => {
+                read.envelopes.insert(accepted.envelope, text.clone());
+                read.candidates.push(Candidate { name: revision.name.clone(), accepted });
+                let newer = read.revisions.get(&revision.name);
+                if newer.is_none_or(|have| have.revision < revision.revision) {
+                    read.revisions.insert(revision.name.clone(), revision);
+                }
+            }
+            Err(refused) => read.refused.push(refused),
+        }
+    }
+    read
+}
+
+/// Verifies again what was accepted before, for instance after a restart with another node policy.
+#[must_use]
+pub fn verify_accepted(policy: &NodePolicy, ledger: &Ledger) -> Verified {
+    let mut verified = Verified::default();
+    for (name, accepted) in &ledger.accepted {
+        let envelope = ledger.envelopes.get(&accepted.envelope);
+        let read = match envelope {
+            Some(text) => read_one(policy, text, &ledger.floors),
+            None => Err(lost(name)),
+        };
+        match read {
+            Ok((_, revision, _)) => {
+                verified.revisions.insert(name.clone(), revision);
+            }
+            Err(refused) => {
+                verified.refused.insert(name.clone(), refused);
+            }
+        }
+    }
+    verified
+}
+
+/// Raises the floors of every policy that runs wherever it is wanted, and forgets removed ones, whose
+/// floors remember them. A policy that is refused anywhere keeps its floor, so that what it ran before may run again.
+pub fn raise_floors(
+    policy: &NodePolicy,
+    ledger: &mut Ledger,
+    decision: &Decision,
+    wishes: &[Wish],
+) {
+    let settled =
+        |place| !decision.refused.contains_key(place) && !decision.pending.contains(place);
+    if wishes.iter().any(|wish| !settled(&wish.place)) || !decision.steps.is_empty() {
+        return;
+    }
+    let mut removed = BTreeSet::new();
+    for (name, accepted) in &ledger.accepted {
+        let known = ledger.floors.revisions.get(name.as_str());
+        if known.is_none_or(|(revision, _)| *revision < accepted.revision) {
+            let Some(text) = ledger.envelopes.get(&accepted.envelope) else { continue };
+            let Ok((verified, _, _)) = read_one(policy, text, &ledger.floors) else { continue };
+            ledger.floors = ledger.floors.raise_revision(&verified);
+        }
+        if accepted.removed {
+            removed.insert(name.clone());
+        }
+    }
+    ledger.accepted.retain(|name, _| !removed.contains(name));
+}
+
+fn read_one(
+    policy: &NodePolicy,
+    text: &str,
+    floors: &Floors,
+) -> Result<(VerifiedRevision, PolicyRevision, Accepted), Refused> {
+    let bytes = STANDARD.decode(text).map_err(|e| {
+        refused("policy.malformed", format!("A policy envelope is not base64 ({e})."))
+    })?;
+    let verified = skep_trust::verify_revision(policy, &bytes, floors)
+        .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
+    let revision = PolicyRevision::from_json(verified.payload())
+        .map_err(|e| refused("policy.malformed", e.to_string()))?;
+    let accepted = Accepted {
+        revision: revision.revision,
+        payload: verified.digest(),
+        envelope: Digest::of(text.as_bytes()),
+        removed: revision.removed,
+    };
+    Ok((verified, revision, accepted))
+}
+
+fn lost(name: &PolicyName) -> Refused {
+    refused(
+        "policy.envelope_lost",
+        format!(
+            "The signed revision of policy {name} is no longer in the ledger; apply the policy again."
+        ),
+    )
+}
+
+fn refused(code: &str, message: String) -> Refused {
+    Refused { code: code.to_owned(), message }
+}

@@ -1,0 +1,27 @@
+//! Keeps one host at its desired state: fetch, verify, plan, execute, observe, report.
+//!
+//! SHELL: knows files, sockets, the clock and, through the dispatcher, the kernel. What happens
+//! next is decided in `reconcile`, which knows none of them. Refuses to know SQL and the
+//! registry's routes.
+
+pub mod agent;
+pub mod backoff;
+pub mod cache;
+pub mod config;
+pub mod detached;
+pub mod envelope;
+pub mod execute;
+pub mod explain;
+pub mod facts;
+pub mod fetch;
+pub mod files;
+pub mod identity;
+pub mod interfaces;
+pub mod ledger;
+pub mod link;
+pub mod node;
+pub mod observe;
+pub mod prepare;
+pub mod reconcile;
+pub mod report;
+pub mod socket;

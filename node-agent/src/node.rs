@@ -1,0 +1,563 @@
+//! One host and everything needed to keep it at its desired state: takes offers, reconciles,
+//! answers what runs. Does no networking and waits for nothing but disk and kernel. Refuses to
+//! decide: `reconcile` does.
+
+use crate::cache::{Cache, SPARE_BYTES_MAX};
+use crate::detached::{self, Detached};
+use crate::envelope;
+use crate::execute::execute;
+use crate::interfaces;
+use crate::ledger::{Found, Good, Ledger, LedgerError, Place, Store};
+use crate::observe::{self, Seen};
+use crate::prepare::{FetchResult, Learned, Ready, Shelf};
+use crate::reconcile::{
+    Decision, Failure, Obstacle, Running, View, Wish, accept, decide, judge, place_of,
+};
+use skep_api::v1::chains::ChainStatus;
+use skep_api::v1::nodes::Refused;
+use skep_api::v1::sync::{DesiredState, Have};
+use skep_artifact::digest::Digest;
+use skep_artifact::name::Namespace;
+use skep_chain_dispatcher::{Engine, ObserveError};
+use skep_fleet::plan::{NeededPackage, Step};
+use skep_fleet::selector::Labels;
+use skep_fleet::{DesiredChain, PolicyName, PolicyRevision, compose};
+use skep_trust::NodePolicy;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Rounds of "decide, then do" in one pass: one for what is wanted, one for what runs instead when the kernel
+/// refuses it, one that finds nothing left to do.
+const ROUNDS_MAX: usize = 3;
+
+/// Why a node could not be opened or a pass could not be made. What runs stays.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("The node's ledger could not be read or written.")]
+    Ledger { source: LedgerError },
+    #[error("What runs on this host could not be read.")]
+    Observe { source: ObserveError },
+    #[error("The network interfaces of this host could not be listed.")]
+    Interfaces { source: interfaces::InterfaceError },
+}
+
+/// What a node is made from.
+pub struct Parts {
+    pub engine: Engine,
+    pub policy: NodePolicy,
+    pub labels: Labels,
+    pub state: PathBuf,
+    pub cache: Cache,
+}
+
+/// One host.
+pub struct Node {
+    parts: Parts,
+    store: Store,
+    ledger: Ledger,
+    /// The accepted revisions whose signatures verified when they were last looked at.
+    revisions: BTreeMap<PolicyName, PolicyRevision>,
+    /// Accepted revisions that no longer verify, for instance because an operator's key was taken out of the node's policy.
+    unverified: BTreeMap<PolicyName, Refused>,
+    offer: Offer,
+    failures: Vec<(Failure, Lasting)>,
+    fetched: BTreeMap<NeededPackage, FetchResult>,
+    offered_roles: BTreeMap<Namespace, Digest>,
+    /// What the policies ask of each place, as last prepared; dropped when anything it follows from changes.
+    prepared: Option<Prepared>,
+    pass: Pass,
+    notes: Vec<String>,
+}
+
+/// What became of the newest offered state.
+#[derive(Debug, Default)]
+struct Offer {
+    seen: Option<Have>,
+    refused: Vec<Refused>,
+    omitted: Vec<PolicyName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    /// Only another chain will do.
+    UntilChanged,
+    /// The same chain may work later.
+    Passing,
+}
+
+struct Prepared {
+    interfaces: Vec<String>,
+    wishes: Vec<Wish>,
+    learned: Learned,
+}
+
+/// What a pass found and left.
+#[derive(Debug, Default)]
+pub struct Pass {
+    pub decision: Decision,
+    pub seen: Seen,
+    pub interfaces: Vec<String>,
+    /// Packages that must be fetched before everything wanted can run.
+    pub missing: BTreeSet<NeededPackage>,
+    /// The steps that were done.
+    pub done: Vec<Step>,
+}
+
+/// The state of a node as it reports it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    pub seen: Option<Have>,
+    pub applied: Option<Have>,
+    pub refusal: Option<Refused>,
+    pub chains: Vec<ChainStatus>,
+    pub notes: Vec<String>,
+    pub interfaces: Vec<String>,
+}
+
+impl Node {
+    /// Opens a node: reads the ledger and verifies every accepted revision again.
+    ///
+    /// # Errors
+    /// [`NodeError::Ledger`] when the disk refuses; a torn ledger is survived and noted.
+    pub fn open(parts: Parts) -> Result<Self, NodeError> {
+        let store = Store::new(&parts.state);
+        let found = store.load().map_err(|source| NodeError::Ledger { source })?;
+        let (ledger, note) = match found {
+            Found::Nothing => (Ledger::default(), None),
+            Found::Whole(ledger) => (ledger, None),
+            Found::Before(ledger) => {
+                (ledger, Some("The newest ledger was torn; the one before it is used."))
+            }
+            Found::Lost => (
+                Ledger::default(),
+                Some(
+                    "The ledger is damaged beyond reading. What runs is left as it is until the server sends its state.",
+                ),
+            ),
+        };
+        if let Some(note) = note {
+            tracing::warn!("{note}");
+        }
+        let mut node = Self {
+            parts,
+            store,
+            ledger,
+            revisions: BTreeMap::new(),
+            unverified: BTreeMap::new(),
+            offer: Offer::default(),
+            failures: Vec::new(),
+            fetched: BTreeMap::new(),
+            offered_roles: BTreeMap::new(),
+            prepared: None,
+            pass: Pass::default(),
+            notes: note.map(str::to_owned).into_iter().collect(),
+        };
+        node.verify_accepted();
+        Ok(node)
+    }
+
+    /// What is remembered over restarts.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The newest state that was looked at since the agent started, accepted or not.
+    #[must_use]
+    pub fn seen(&self) -> Option<Have> {
+        self.offer.seen
+    }
+
+    /// Looks at an offered state: judges its number, verifies each revision, remembers what is
+    /// accepted. Changes nothing in the kernel.
+    ///
+    /// # Errors
+    /// [`NodeError::Ledger`] when the disk refuses: then nothing of the offer is accepted.
+    pub fn offer(&mut self, offered: &DesiredState) -> Result<(), NodeError> {
+        let have = match judge(self.ledger.newest, offered) {
+            Ok(have) => have,
+            Err(error) => {
+                tracing::warn!(generation = %offered.generation, "{error}");
+                let refused = Refused { code: error.code().to_owned(), message: error.to_string() };
+                self.offer.refused = vec![refused];
+                return Ok(());
+            }
+        };
+        let read = envelope::read_all(&self.parts.policy, &offered.policies, &self.ledger.floors);
+        let acceptance = accept(&self.ledger.accepted, &read.candidates);
+        let mut next = self.ledger.clone();
+        next.newest = Some(have);
+        next.accepted = acceptance.accepted;
+        next.envelopes.extend(read.envelopes);
+        next.prune();
+        self.remember(next)?;
+        let refused: Vec<Refused> = read.refused.into_iter().chain(acceptance.refused).collect();
+        for refusal in &refused {
+            tracing::warn!(code = refusal.code, "A policy was refused: {}", refusal.message);
+        }
+        for policy in &acceptance.omitted {
+            tracing::warn!(%policy, "The server left policy {policy} out without a signed removal; it stays in force.");
+        }
+        tracing::info!(
+            generation = %have.generation,
+            "Looked at generation {}: {} policies, {} refused.",
+            have.generation, offered.policies.len(), refused.len()
+        );
+        self.offer = Offer { seen: Some(have), refused, omitted: acceptance.omitted };
+        self.verify_accepted();
+        // Whatever could not be fetched for the state before may be there now.
+        self.fetched.clear();
+        Ok(())
+    }
+
+    /// Takes note of what fetching a package came to.
+    pub fn fetched(
+        &mut self,
+        package: NeededPackage,
+        role: Option<(Namespace, Digest)>,
+        result: FetchResult,
+    ) {
+        self.offered_roles.extend(role);
+        self.fetched.insert(package, result);
+        self.prepared = None;
+    }
+
+    /// Lets chains be tried again that failed for a reason that may have passed.
+    pub fn forgive(&mut self) {
+        self.failures.retain(|(_, lasting)| *lasting == Lasting::UntilChanged);
+    }
+
+    /// What a pass would do, without doing it.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn plan(&mut self, now: i64) -> Result<Decision, NodeError> {
+        let seen = self.look()?;
+        self.prepare(&seen, now)?;
+        Ok(self.decide(&seen))
+    }
+
+    /// Brings the host to its desired state as far as it will go: every place on its own, each all or nothing.
+    ///
+    /// # Errors
+    /// [`NodeError`]; places that are done stay done.
+    pub fn reconcile(&mut self, now: i64) -> Result<&Pass, NodeError> {
+        let mut done = Vec::new();
+        let mut seen = self.look()?;
+        self.prepare(&seen, now)?;
+        let mut decision = self.decide(&seen);
+        for _ in 0..ROUNDS_MAX {
+            if decision.steps.is_empty() {
+                break;
+            }
+            for step in &decision.steps {
+                if self.perform(step, now) {
+                    done.push(step.clone());
+                }
+            }
+            seen = self.look()?;
+            self.prepare(&seen, now)?;
+            decision = self.decide(&seen);
+        }
+        let prepared = self.prepared.as_ref();
+        let interfaces = prepared.map(|p| p.interfaces.clone()).unwrap_or_default();
+        let missing = prepared.map(|p| p.learned.missing.clone()).unwrap_or_default();
+        self.pass = Pass { decision, seen, interfaces, missing, done };
+        self.settle(now)?;
+        self.forget_failures();
+        Ok(&self.pass)
+    }
+
+    /// The state as reports carry it, counters read now.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let decision = &self.pass.decision;
+        let mut refused = self.offer.refused.clone();
+        refused.extend(self.unverified.values().cloned());
+        refused.extend(decision.refused.iter().map(|(place, refusal)| Refused {
+            code: refusal.code.clone(),
+            message: with_place(place, &refusal.message),
+        }));
+        let mut notes = self.notes.clone();
+        notes.extend(self.offer.omitted.iter().map(|policy| {
+            format!(
+                "The server left out policy {policy} without a signed removal; it stays in force."
+            )
+        }));
+        notes.extend(decision.notes.iter().cloned());
+        notes.extend(self.pass.seen.foreign.iter().cloned());
+        notes.extend(
+            refused.iter().skip(1).map(|r| format!("Also refused ({}): {}", r.code, r.message)),
+        );
+        Summary {
+            seen: self.offer.seen.or(self.ledger.newest),
+            applied: self.ledger.applied,
+            refusal: refused.into_iter().next(),
+            chains: observe::statuses(&self.parts.engine, &self.pass.seen, &self.ledger),
+            notes,
+            interfaces: self.pass.interfaces.clone(),
+        }
+    }
+
+    /// Whether everything wanted runs: nothing refused, nothing waiting, nothing left to do.
+    fn is_complete(&self) -> bool {
+        let decision = &self.pass.decision;
+        decision.refused.is_empty()
+            && decision.pending.is_empty()
+            && decision.steps.is_empty()
+            && self.offer.refused.is_empty()
+            && self.unverified.is_empty()
+    }
+
+    fn look(&self) -> Result<Seen, NodeError> {
+        observe::look(&self.parts.engine).map_err(|source| NodeError::Observe { source })
+    }
+
+    fn shelf(&self, now: i64) -> Shelf<'_> {
+        Shelf {
+            policy: &self.parts.policy,
+            cache: &self.parts.cache,
+            ledger: &self.ledger,
+            offered_roles: &self.offered_roles,
+            fetched: &self.fetched,
+            now,
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.ledger.newest.map_or(0, |have| have.generation.0)
+    }
+
+    fn wanted_chains(&self, interfaces: &[String]) -> Vec<DesiredChain> {
+        let revisions: Vec<PolicyRevision> = self.revisions.values().cloned().collect();
+        compose(&revisions, &self.parts.labels, interfaces)
+    }
+
+    /// The chain that last ran well at a place, composed anew from its own envelopes.
+    fn good_chain(&self, place: &Place) -> Option<(DesiredChain, u64)> {
+        let good = self.ledger.good.get(place)?;
+        let envelopes = good.envelopes.iter().filter_map(|d| self.ledger.envelopes.get(d));
+        let envelopes: Vec<String> = envelopes.cloned().collect();
+        let read = envelope::read_all(&self.parts.policy, &envelopes, &self.ledger.floors);
+        let revisions: Vec<PolicyRevision> = read.revisions.into_values().collect();
+        let chains =
+            compose(&revisions, &self.parts.labels, std::slice::from_ref(&place.interface));
+        let chain = chains.into_iter().find(|c| c.hook == place.hook)?;
+        Some((chain, good.generation))
+    }
+
+    /// Works out what is wanted, unless nothing changed since it was last worked out.
+    fn prepare(&mut self, seen: &Seen, now: i64) -> Result<(), NodeError> {
+        let interfaces = interfaces::list().map_err(|source| NodeError::Interfaces { source })?;
+        if self.prepared.as_ref().is_some_and(|p| p.interfaces == interfaces) {
+            return Ok(());
+        }
+        let shelf = self.shelf(now);
+        let mut learned = Learned::from_floors(self.ledger.floors.clone());
+        let generation = self.generation();
+        let mut wishes = Vec::new();
+        for desired in self.wanted_chains(&interfaces) {
+            let place = Place { interface: desired.interface.clone(), hook: desired.hook };
+            let wanted = if seen.local.contains(&place) {
+                Err(Obstacle::Refused(local_program(&place)))
+            } else {
+                shelf.chain(&desired, generation, &mut learned).map(|ready| ready.wanted)
+            };
+            let good = self.good_chain(&place);
+            let fallback = good.and_then(|(desired, generation)| {
+                shelf.chain(&desired, generation, &mut learned).ok().map(|ready| ready.wanted)
+            });
+            wishes.push(Wish { place, wanted, fallback });
+        }
+        self.prepared = Some(Prepared { interfaces, wishes, learned });
+        Ok(())
+    }
+
+    fn decide(&self, seen: &Seen) -> Decision {
+        // Without knowing what is wanted nothing may be called unwanted.
+        let Some(prepared) = &self.prepared else { return Decision::default() };
+        let known = self.known_policies();
+        let failures: Vec<Failure> = self.failures.iter().map(|(f, _)| f.clone()).collect();
+        let marked = match detached::load(&self.parts.state) {
+            Ok(marked) => marked,
+            Err(error) => {
+                let notes = vec![format!("Nothing is changed on this host: {error}")];
+                return Decision { notes, ..Decision::default() };
+            }
+        };
+        let Detached { all, .. } = marked;
+        // An interface that came or went between the two looks is left to the next pass.
+        let there = |r: &&Running| prepared.interfaces.contains(&r.chain.interface);
+        let running: Vec<Running> = seen.running.iter().filter(there).cloned().collect();
+        let mut decision = decide(&View {
+            wishes: &prepared.wishes,
+            running: &running,
+            failures: &failures,
+            known: &known,
+            newest: self.generation(),
+            detached: &|place| marked.holds(place),
+        });
+        if all {
+            decision.notes = vec![
+                "Everything was detached by hand; `skep-agent resume` lets the agent attach again."
+                    .to_owned(),
+            ];
+        }
+        decision
+    }
+
+    /// Policies of which this node knows the newest state for certain.
+    fn known_policies(&self) -> BTreeSet<PolicyName> {
+        let floors = self.ledger.floors.revisions.keys().filter_map(|name| name.parse().ok());
+        let mut known: BTreeSet<PolicyName> =
+            floors.chain(self.ledger.accepted.keys().cloned()).collect();
+        known.retain(|name| !self.unverified.contains_key(name));
+        known
+    }
+
+    /// Does one step; gives whether it was done.
+    fn perform(&mut self, step: &Step, now: i64) -> bool {
+        let ready = self.ready_for(step, now);
+        tracing::info!("{step}.");
+        let result = execute(&self.parts.engine, step, ready.as_ref().map(|r| &r.chain));
+        match (result, step) {
+            (Ok(()), Step::SwapChain { .. }) => true,
+            (Ok(()), Step::DetachChain { interface, hook }) => {
+                self.ledger.good.remove(&Place { interface: interface.clone(), hook: *hook });
+                true
+            }
+            (Err(error), _) => {
+                tracing::warn!(code = error.refused().code, "{error}");
+                if ready.is_none() {
+                    // What was verified a moment ago does not verify now, so look at all of it again.
+                    self.prepared = None;
+                }
+                if let Some(ready) = ready {
+                    let lasting =
+                        if error.is_passing() { Lasting::Passing } else { Lasting::UntilChanged };
+                    let place = place_of(&ready.wanted);
+                    let failure = Failure { place, tried: ready.wanted, refused: error.refused() };
+                    self.failures.push((failure, lasting));
+                }
+                false
+            }
+        }
+    }
+
+    /// Verifies and encodes once more the chain a swap puts in place, right before it is loaded.
+    fn ready_for(&self, step: &Step, now: i64) -> Option<Ready> {
+        let Step::SwapChain { interface, hook, members, .. } = step else { return None };
+        let place = Place { interface: interface.clone(), hook: *hook };
+        let wanted = self.wanted_chains(std::slice::from_ref(interface));
+        let wanted = wanted.into_iter().find(|c| c.hook == *hook).map(|c| (c, self.generation()));
+        let either = wanted.into_iter().chain(self.good_chain(&place));
+        let shelf = self.shelf(now);
+        let mut learned = Learned::from_floors(self.ledger.floors.clone());
+        either
+            .filter_map(|(desired, generation)| {
+                shelf.chain(&desired, generation, &mut learned).ok()
+            })
+            .find(|ready| ready.wanted.members == *members)
+    }
+
+    /// Writes down what was learned: what runs well where, which floors hold now, what is applied.
+    fn settle(&mut self, now: i64) -> Result<(), NodeError> {
+        let Some(prepared) = &self.prepared else { return Ok(()) };
+        let mut next = self.ledger.clone();
+        next.roles.extend(prepared.learned.roles.clone());
+        next.floors = prepared.learned.floors.clone();
+        let running =
+            |place: &Place| self.pass.seen.running.iter().find(|r| place_of(&r.chain) == *place);
+        let fine = prepared.wishes.iter().filter(|wish| {
+            running(&wish.place).is_some_and(|r| wish.wanted.as_ref().is_ok_and(|w| *w == r.chain))
+        });
+        for wish in fine {
+            let Some(running) = running(&wish.place) else { continue };
+            let policies =
+                running.chain.members.iter().filter_map(|m| next.accepted.get(&m.policy));
+            let envelopes: BTreeSet<Digest> = policies.map(|a| a.envelope).collect();
+            let before = next.good.get(&wish.place);
+            if before.is_none_or(|g| g.envelopes != envelopes || g.generation != running.generation)
+            {
+                let good = Good { generation: running.generation, applied_at: now, envelopes };
+                next.good.insert(wish.place.clone(), good);
+            }
+        }
+        for index in &prepared.learned.verified {
+            next.accepted_at.entry(*index).or_insert(now);
+        }
+        let complete = self.is_complete();
+        if complete {
+            next.applied = next.newest;
+        }
+        envelope::raise_floors(
+            &self.parts.policy,
+            &mut next,
+            &self.pass.decision,
+            &prepared.wishes,
+        );
+        if complete {
+            let still = self.indexes_named();
+            next.accepted_at.retain(|index, _| still.contains(index));
+        }
+        next.prune();
+        if next != self.ledger {
+            let mut needed = prepared.learned.read.clone();
+            needed.extend(next.roles.values().copied());
+            self.remember(next)?;
+            self.parts.cache.evict(&needed, SPARE_BYTES_MAX);
+        }
+        Ok(())
+    }
+
+    /// Keeps only failures of chains that are still wanted.
+    fn forget_failures(&mut self) {
+        let Some(prepared) = &self.prepared else { return };
+        let wanted = |failure: &Failure| {
+            prepared.wishes.iter().any(|w| {
+                w.place == failure.place
+                    && (w.wanted.as_ref().is_ok_and(|c| *c == failure.tried)
+                        || w.fallback.as_ref() == Some(&failure.tried))
+            })
+        };
+        self.failures.retain(|(failure, _)| wanted(failure));
+    }
+
+    /// Packages that accepted or last good revisions name.
+    fn indexes_named(&self) -> BTreeSet<Digest> {
+        let accepted = self.revisions.values().flat_map(|r| r.programs.iter().map(|p| p.index));
+        let good = self.ledger.good.keys().filter_map(|place| self.good_chain(place));
+        let good = good.flat_map(|(chain, _)| chain.members.into_iter().map(|m| m.index));
+        accepted.chain(good).collect()
+    }
+
+    fn remember(&mut self, next: Ledger) -> Result<(), NodeError> {
+        if next != self.ledger {
+            self.store.write(&next).map_err(|source| NodeError::Ledger { source })?;
+            self.ledger = next;
+        }
+        Ok(())
+    }
+
+    fn verify_accepted(&mut self) {
+        let verified = envelope::verify_accepted(&self.parts.policy, &self.ledger);
+        self.revisions = verified.revisions;
+        self.unverified = verified.refused;
+        self.prepared = None;
+    }
+}
+
+fn local_program(place: &Place) -> Refused {
+    Refused {
+        code: "chain.local_program".to_owned(),
+        message: format!(
+            "{place} runs a chain that a person put there by hand. Take it off with `skep-agent detach {} {}` first.",
+            place.interface, place.hook
+        ),
+    }
+}
+
+fn with_place(place: &Place, message: &str) -> String {
+    let place = place.to_string();
+    if message.starts_with(&place) { message.to_owned() } else { format!("{place}: {message}") }
+}
