@@ -15,6 +15,7 @@ mod node_detach;
 mod plan;
 mod policy;
 mod publish;
+mod pull;
 mod search;
 mod token;
 
@@ -66,6 +67,8 @@ enum Command {
     Search(search::Args),
     /// Show a package or one of its versions
     Info(info::Args),
+    /// Download a package after verifying it
+    Pull(pull::Args),
     /// Claim and show namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
@@ -118,6 +121,7 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Publish(args) => publish::run(&args, &session).await,
         Command::Search(args) => search::run(&args, &session).await,
         Command::Info(args) => info::run(&args, &session).await,
+        Command::Pull(args) => pull::run(&args, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
         Command::Login(args) => login::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,

@@ -1,5 +1,6 @@
 //! Exit codes, and which of them an error means. Refuses to know how errors come about.
 
+use crate::download::DownloadError;
 use crate::render::fault;
 use crate::settings::SettingsError;
 use skep_api::client::ClientError;
@@ -62,6 +63,9 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
 fn known(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if let Some(ends) = cause.downcast_ref::<Ends>() {
         return Some(ends.exit);
+    }
+    if cause.is::<skep_trust::Refusal>() || cause.is::<DownloadError>() {
+        return Some(Exit::Refused);
     }
     if let Some(settings) = cause.downcast_ref::<SettingsError>() {
         return Some(settings.exit());

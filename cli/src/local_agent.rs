@@ -2,9 +2,9 @@
 //! Refuses to know registries.
 
 use crate::limits::{AGENT_ANSWER_BYTES_MAX, AGENT_ANSWER_TIMEOUT};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use skep_api::v1::chains::ChainStatus;
+use skep_artifact::hook::Hook;
 use std::io;
 use std::path::PathBuf;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -29,32 +29,35 @@ pub(crate) enum LocalAgentError {
     Silent { socket: PathBuf },
     #[error("The answer of the agent at {} cannot be understood; it may be of another version.", socket.display())]
     Answer { socket: PathBuf, source: serde_json::Error },
-    #[error("The agent answered: {message}")]
-    Refused { message: String },
+    #[error("The agent at {} answered another question; it may be of another version.", socket.display())]
+    Another { socket: PathBuf },
+    #[error("The agent said no ({code}): {message}")]
+    Refused { code: String, message: String },
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Answer<T> {
-    Refused { error: Complaint },
-    Done(T),
+/// Where a chain was taken off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub interface: String,
+    pub hook: Hook,
 }
 
+/// The answers this program asks for; the agent has more.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Complaint {
-    Plain(String),
-    Coded { message: String },
-}
-
-#[derive(Deserialize)]
-struct Chains {
-    chains: Vec<ChainStatus>,
-}
-
-#[derive(Deserialize)]
-struct Detached {
-    detached: Vec<String>,
+#[serde(tag = "answer", rename_all = "snake_case")]
+enum Answer {
+    Chains {
+        chains: Vec<ChainStatus>,
+    },
+    Detached {
+        places: Vec<Place>,
+    },
+    Refused {
+        code: String,
+        message: String,
+    },
+    #[serde(other)]
+    Another,
 }
 
 impl LocalAgent {
@@ -64,28 +67,36 @@ impl LocalAgent {
 
     /// What runs on this host now.
     pub(crate) async fn chains(&self) -> Result<Vec<ChainStatus>, LocalAgentError> {
-        self.ask::<Chains>("{\"op\":\"chains\"}\n").await.map(|answer| answer.chains)
+        match self.ask("{\"op\":\"chains\"}\n").await? {
+            Answer::Chains { chains } => Ok(chains),
+            other => Err(self.unexpected(other)),
+        }
     }
 
-    /// Takes every chain off; answers with the places.
-    pub(crate) async fn detach_all(&self) -> Result<Vec<String>, LocalAgentError> {
-        self.ask::<Detached>("{\"op\":\"detach_all\"}\n").await.map(|answer| answer.detached)
+    /// Takes every chain off, and keeps it off until somebody says otherwise.
+    pub(crate) async fn detach_all(&self) -> Result<Vec<Place>, LocalAgentError> {
+        match self.ask("{\"op\":\"detach_all\"}\n").await? {
+            Answer::Detached { places } => Ok(places),
+            other => Err(self.unexpected(other)),
+        }
     }
 
-    async fn ask<T: DeserializeOwned>(&self, line: &str) -> Result<T, LocalAgentError> {
+    fn unexpected(&self, answer: Answer) -> LocalAgentError {
+        match answer {
+            Answer::Refused { code, message } => LocalAgentError::Refused { code, message },
+            Answer::Chains { .. } | Answer::Detached { .. } | Answer::Another => {
+                LocalAgentError::Another { socket: self.socket.clone() }
+            }
+        }
+    }
+
+    async fn ask(&self, line: &str) -> Result<Answer, LocalAgentError> {
         let socket = || self.socket.clone();
-        let talk = self.exchange(line);
-        let answer = tokio::time::timeout(AGENT_ANSWER_TIMEOUT, talk)
+        let answer = tokio::time::timeout(AGENT_ANSWER_TIMEOUT, self.exchange(line))
             .await
             .map_err(|_| LocalAgentError::Silent { socket: socket() })??;
-        match serde_json::from_str(&answer) {
-            Ok(Answer::Done(done)) => Ok(done),
-            Ok(Answer::Refused { error }) => {
-                let (Complaint::Plain(message) | Complaint::Coded { message }) = error;
-                Err(LocalAgentError::Refused { message })
-            }
-            Err(source) => Err(LocalAgentError::Answer { socket: socket(), source }),
-        }
+        serde_json::from_str(&answer)
+            .map_err(|source| LocalAgentError::Answer { socket: socket(), source })
     }
 
     async fn exchange(&self, line: &str) -> Result<String, LocalAgentError> {
@@ -99,5 +110,55 @@ impl LocalAgent {
         let mut reader = BufReader::new(reader.take(AGENT_ANSWER_BYTES_MAX));
         reader.read_line(&mut answer).await.map_err(lost)?;
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead as _, Write as _};
+    use std::os::unix::net::UnixListener;
+
+    /// An agent that takes one question and gives `answer`; returns the question.
+    async fn asked<T>(answer: &'static str, ask: impl AsyncFnOnce(LocalAgent) -> T) -> (String, T) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let agent = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            io::BufReader::new(&stream).read_line(&mut line).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            line
+        });
+        let told = ask(LocalAgent::at(socket)).await;
+        (agent.join().unwrap(), told)
+    }
+
+    #[tokio::test]
+    async fn detaching_is_one_line_there_and_one_line_back() {
+        let answer =
+            "{\"answer\":\"detached\",\"places\":[{\"interface\":\"eth0\",\"hook\":\"xdp\"}]}\n";
+        let (line, places) = asked(answer, async |agent| agent.detach_all().await).await;
+        assert_eq!(line, "{\"op\":\"detach_all\"}\n");
+        assert_eq!(places.unwrap(), [Place { interface: "eth0".into(), hook: Hook::Xdp }]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_a_broken_and_another_answer_are_told_apart() {
+        let no = "{\"answer\":\"refused\",\"code\":\"node.busy\",\"message\":\"Later.\"}\n";
+        let (_, told) = asked(no, async |agent| agent.chains().await).await;
+        assert_eq!(told.unwrap_err().to_string(), "The agent said no (node.busy): Later.");
+        let (_, told) = asked("{\"answer\":\n", async |agent| agent.chains().await).await;
+        assert!(matches!(told, Err(LocalAgentError::Answer { .. })));
+        let (_, told) =
+            asked("{\"answer\":\"resumed\"}\n", async |agent| agent.chains().await).await;
+        assert!(matches!(told, Err(LocalAgentError::Another { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_absent_agent_is_said_to_be_absent() {
+        let told = LocalAgent::at("/nonexistent/agent.sock".into()).chains().await;
+        assert!(matches!(told, Err(LocalAgentError::Connect { .. })));
     }
 }

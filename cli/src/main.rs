@@ -5,10 +5,12 @@
 
 mod cmd;
 mod compile;
+mod download;
 mod exit;
 mod keys;
 mod limits;
 mod local_agent;
+mod oci_folder;
 mod output;
 mod policy_files;
 mod project;

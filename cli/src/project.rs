@@ -30,7 +30,7 @@ pub(crate) enum ProjectError {
     #[error("{} is not a BPF object that can be used.", path.display())]
     Object { path: PathBuf, source: ObjectError },
     #[error("The package in {} cannot be put together.", folder.display())]
-    Layout { folder: PathBuf, source: LayoutError },
+    Layout { folder: PathBuf, source: Box<LayoutError> },
 }
 
 /// A folder whose manifest was read and found right.
@@ -99,7 +99,7 @@ impl Project {
         let objects: Vec<(&str, &[u8])> =
             objects.iter().map(|object| (object.name.as_str(), object.bytes.as_slice())).collect();
         layout::build(&self.manifest, &objects, readme.as_deref())
-            .map_err(|source| ProjectError::Layout { folder: self.folder.clone(), source })
+            .map_err(|e| ProjectError::Layout { folder: self.folder.clone(), source: Box::new(e) })
     }
 }
 

@@ -53,20 +53,14 @@ impl FromStr for Reference {
 /// Why a document could not be made a revision.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResolveError {
-    #[error("The registry's record of {package} {version} cannot be used.")]
-    Manifest { package: PackageName, version: semver::Version, source: ManifestError },
-    #[error("The registry's record of {package} {version} is not strict JSON.")]
-    Json { package: PackageName, version: semver::Version, source: json::JsonError },
-    #[error("Policy {policy}, member {member}: the config does not fit {package} {version}.")]
-    Config {
-        policy: String,
-        member: String,
-        package: PackageName,
-        version: semver::Version,
-        source: ConfigError,
-    },
+    #[error("The registry's record of {package} cannot be used.")]
+    Manifest { package: String, source: Box<ManifestError> },
+    #[error("The registry's record of {package} is not strict JSON.")]
+    Json { package: String, source: json::JsonError },
+    #[error("Policy {policy}, member {member}: the config does not fit {package}.")]
+    Config { policy: String, member: String, package: String, source: Box<ConfigError> },
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Policy(Box<PolicyError>),
 }
 
 /// One installable version, as the registry describes it.
@@ -107,7 +101,9 @@ impl Catalogue {
         revision: u64,
     ) -> Result<PolicyRevision, ResolveError> {
         let lookup = |range: &PackageRange, hook: Hook| self.lookup(range, hook);
-        let resolved = document.resolve(revision, &lookup)?;
+        let resolved = document
+            .resolve(revision, &lookup)
+            .map_err(|source| ResolveError::Policy(Box::new(source)))?;
         for (wish, pinned) in document.programs.iter().zip(&resolved.programs) {
             self.check_config(document, &wish.package, pinned)?;
         }
@@ -144,9 +140,8 @@ impl Catalogue {
                 ResolveError::Config {
                     policy: document.name.to_string(),
                     member: pinned.name.to_string(),
-                    package: pinned.package.clone(),
-                    version: pinned.version.clone(),
-                    source,
+                    package: format!("{} {}", pinned.package, pinned.version),
+                    source: Box::new(source),
                 }
             })?;
         }
@@ -180,17 +175,11 @@ async fn newest(client: &Client, range: &PackageRange) -> anyhow::Result<Option<
 
 /// The manifest in a registry's answer.
 pub(crate) fn manifest_of(detail: &VersionDetail) -> Result<Manifest, ResolveError> {
-    let (package, version) = (&detail.name, &detail.summary.version);
-    let bytes = json::canonical(&detail.manifest).map_err(|source| ResolveError::Json {
-        package: package.clone(),
-        version: version.clone(),
-        source,
-    })?;
-    Manifest::from_canonical_json(&bytes).map_err(|source| ResolveError::Manifest {
-        package: package.clone(),
-        version: version.clone(),
-        source,
-    })
+    let package = || format!("{} {}", detail.name, detail.summary.version);
+    let bytes = json::canonical(&detail.manifest)
+        .map_err(|source| ResolveError::Json { package: package(), source })?;
+    Manifest::from_canonical_json(&bytes)
+        .map_err(|source| ResolveError::Manifest { package: package(), source: Box::new(source) })
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use crate::cmd::Session;
 use crate::exit::Ends;
-use crate::local_agent::{LocalAgent, LocalAgentError, SOCKET_DEFAULT};
+use crate::local_agent::{LocalAgent, LocalAgentError, Place, SOCKET_DEFAULT};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The agent's program, which can detach on its own when no agent runs.
 const AGENT_PROGRAM: &str = "skep-agent";
@@ -34,8 +34,7 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Detached {
-    /// Places a chain was taken off from, like `eth0 xdp`.
-    detached: Vec<String>,
+    detached: Vec<Place>,
 }
 
 pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
@@ -45,8 +44,8 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
             let done = Detached { detached };
             session.out.result(&done, || text(&done))
         }
-        Err(LocalAgentError::Connect { .. }) => without_agent(args, session),
-        Err(error) => Err(error.into()),
+        // On the worst day an agent that cannot is no reason to stop: its program can.
+        Err(error) => without_agent(args, &error, session),
     }
 }
 
@@ -54,33 +53,30 @@ fn text(done: &Detached) -> String {
     if done.detached.is_empty() {
         return "No chain was attached on this host.\n".to_owned();
     }
-    let lines: Vec<String> = done.detached.iter().map(|p| format!("  {p}\n")).collect();
-    format!("Taken off this host:\n{}", lines.concat())
+    let line = |p: &Place| format!("  {} {}\n", p.interface, p.hook);
+    let lines: String = done.detached.iter().map(line).collect();
+    format!(
+        "Taken off this host:\n{lines}The agent attaches nothing again until `skep-agent resume`.\n"
+    )
 }
 
-fn without_agent(args: &Args, session: &Session) -> anyhow::Result<()> {
+fn without_agent(args: &Args, why: &LocalAgentError, session: &Session) -> anyhow::Result<()> {
     let program = agent_program().ok_or_else(|| {
         Ends::not_found(format!(
-            "No agent answers at {}, and {AGENT_PROGRAM} is neither beside this program nor on PATH. Run `{AGENT_PROGRAM} detach --all` as root on this host.",
-            args.socket.display()
+            "{why} And {AGENT_PROGRAM} is neither beside this program nor on PATH. Run `{AGENT_PROGRAM} detach --all` as root on this host."
         ))
     })?;
-    session.out.say(&format!(
-        "No agent answers at {}; running {} detach --all.",
-        args.socket.display(),
-        program.display()
-    ));
+    session.out.say(&format!("{why} Running {} detach --all.", program.display()));
     let mut command = Command::new(&program);
-    command.args(["detach", "--all"]);
+    command.args(["detach", "--all", "--socket"]).arg(&args.socket);
     let handed_on = [("--state", &args.state), ("--pin-root", &args.pin_root)];
     for (flag, value) in handed_on {
         if let Some(value) = value {
             command.arg(flag).arg(value);
         }
     }
-    // With --json our standard output is for data only; what the agent says goes beside it.
     if session.out.is_json() {
-        command.stdout(Stdio::from(std::io::stderr()));
+        command.arg("--json");
     }
     let status =
         command.status().with_context(|| format!("{} cannot be started.", program.display()))?;
