@@ -1,0 +1,12 @@
+//! The attack matrix: named changes to a world in which everything is right, each refused with exactly one code.
+//! A case that the unchanged world would already fail proves nothing, so every table first checks that it passes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod accepted;
+#[path = "../../../artifact/tests/it/clang.rs"]
+mod clang;
+mod content;
+mod revision;
+mod role;
+mod world;
