@@ -112,8 +112,30 @@ fn seen_pins(dir: &HookDir) -> Result<Seen, ObserveError> {
         for member in folder.record.iter().flat_map(|record| &record.members) {
             folder.maps.extend(member_maps(&dir, member)?);
         }
+        folder.intact = match &folder.record {
+            Some(record) => intact(&dir, record)?,
+            None => false,
+        };
     }
     Ok(seen)
+}
+
+/// Whether every slot holds the program pinned for its member: somebody may have emptied a slot, or
+/// removed a pin and with it the array's entries.
+fn intact(dir: &GenerationDir, record: &ChainRecord) -> Result<bool, ObserveError> {
+    let (Some(slots), Some(_counters)) = (open_pin(&dir.slots())?, open_pin(&dir.counters())?)
+    else {
+        return Ok(false);
+    };
+    for (slot, member) in (0u32..).zip(&record.members) {
+        let holds = sys::map_lookup(slots.as_fd(), &slot.to_ne_bytes())
+            .map_err(|source| ObserveError::Kernel { what: "the chain's slots", source })?;
+        let pinned = program_at(&dir.program(&member.policy, &member.name))?;
+        if holds.is_none() || holds != pinned.map(|info| info.id.to_ne_bytes().to_vec()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Link and dispatchers of a hook only: enough to tell what runs from what was left behind, also
@@ -129,7 +151,7 @@ pub(crate) fn pinned_dispatchers(dir: &HookDir) -> Result<Seen, ObserveError> {
         .map(|number| {
             let dispatcher = program_at(&dir.generation(number).dispatcher())?;
             let dispatcher_id = dispatcher.map(|info| info.id);
-            Ok(SeenFolder { number, dispatcher_id, record: None, maps: Vec::new() })
+            Ok(SeenFolder { number, dispatcher_id, record: None, intact: false, maps: Vec::new() })
         })
         .collect::<Result<_, _>>()?;
     Ok(Seen { link, folders, foreign: Vec::new() })

@@ -139,6 +139,8 @@ pub(crate) struct SeenFolder {
     pub(crate) number: u64,
     pub(crate) dispatcher_id: Option<u32>,
     pub(crate) record: Option<ChainRecord>,
+    /// Every slot holds its member's program.
+    pub(crate) intact: bool,
     pub(crate) maps: Vec<SeenMap>,
 }
 
@@ -194,6 +196,7 @@ impl Seen {
 pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, Held> {
     let running = seen.running();
     if let Some((folder, record)) = running.and_then(|f| Some((f, f.record.as_ref()?)))
+        && folder.intact
         && record.same_chain(&wanted.record)
     {
         let steps = if record.generation == wanted.record.generation {

@@ -62,6 +62,7 @@ impl World {
                     number: *folder,
                     dispatcher_id: Some(self.next_id),
                     record: Some(wanted.record.clone()),
+                    intact: true,
                     maps: Vec::new(),
                 };
                 self.dispatcher == Some(wanted.record.members.len())
@@ -166,40 +167,36 @@ fn world(backend: Backend) -> impl Strategy<Value = World> {
         mode: Some(XdpMode::Native),
     };
     let foreign = vec(Just(foreign), 0..2);
-    (option::of((record(backend), shape(), 1u64..4)), foreign).prop_map(
-        move |(running, foreign)| {
-            let mut folders = BTreeMap::new();
-            let live = running.as_ref().map(|_| 100);
-            if let Some((record, shape, number)) = running {
-                let maps = record
-                    .members
-                    .iter()
-                    .map(|member| SeenMap {
-                        policy: member.policy.clone(),
-                        member: member.name.clone(),
-                        map: "state".to_owned(),
-                        shape,
-                    })
-                    .collect();
-                let folder = SeenFolder { number, dispatcher_id: live, record: Some(record), maps };
-                folders.insert(number, folder);
-            }
-            World {
-                // An XDP link and a foreign XDP program exclude each other.
-                foreign: if live.is_some() && backend == Backend::Slots {
-                    Vec::new()
-                } else {
-                    foreign
-                },
-                live,
-                folders,
-                loaded: Vec::new(),
-                dispatcher: None,
-                settled: false,
-                next_id: 200,
-            }
-        },
-    )
+    let running = option::of((record(backend), shape(), 1u64..4, any::<bool>()));
+    (running, foreign).prop_map(move |(running, foreign)| {
+        let mut folders = BTreeMap::new();
+        let live = running.as_ref().map(|_| 100);
+        if let Some((record, shape, number, intact)) = running {
+            let maps = record
+                .members
+                .iter()
+                .map(|member| SeenMap {
+                    policy: member.policy.clone(),
+                    member: member.name.clone(),
+                    map: "state".to_owned(),
+                    shape,
+                })
+                .collect();
+            let folder =
+                SeenFolder { number, dispatcher_id: live, record: Some(record), intact, maps };
+            folders.insert(number, folder);
+        }
+        World {
+            // An XDP link and a foreign XDP program exclude each other.
+            foreign: if live.is_some() && backend == Backend::Slots { Vec::new() } else { foreign },
+            live,
+            folders,
+            loaded: Vec::new(),
+            dispatcher: None,
+            settled: false,
+            next_id: 200,
+        }
+    })
 }
 
 fn case() -> impl Strategy<Value = (World, Wanted)> {

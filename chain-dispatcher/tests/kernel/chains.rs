@@ -201,16 +201,91 @@ fn a_member_that_could_not_run_is_never_a_silent_pass() {
 }
 
 #[test]
-fn an_emptied_slot_is_missed_and_not_passed() {
+fn an_emptied_slot_is_missed_and_not_passed_until_the_next_apply_mends_it() {
     Place::run(|place| {
         let engine = place.engine();
-        engine.apply(&chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 2)])).unwrap();
+        let wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 2)]);
+        engine.apply(&wanted).unwrap();
         let map = aya::maps::MapData::from_pin(place.pin(Hook::Xdp, "slots")).unwrap();
         let mut slots =
             aya::maps::ProgramArray::try_from(aya::maps::Map::ProgramArray(map)).unwrap();
         slots.clear_index(&0).unwrap();
         assert_eq!(answer_of(&engine, Hook::Xdp), 1);
         assert_eq!(engine.counters(&at(Hook::Xdp)).unwrap()[0].missed, 1);
+        let mended = engine.apply(&wanted).unwrap();
+        assert!(mended.plan.steps.iter().any(|step| matches!(step, Step::Switch { .. })));
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+        assert!(engine.plan(&wanted).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_link_changed_behind_our_back_is_told_and_put_right() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 1)]);
+        engine.apply(&wanted).unwrap();
+        let mut theirs = aya::Ebpf::load(
+            crate::place::compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes(),
+        )
+        .unwrap();
+        let program: &mut aya::programs::Xdp =
+            theirs.program_mut("on_xdp").unwrap().try_into().unwrap();
+        program.load().unwrap();
+        let link =
+            aya::programs::links::PinnedLink::from_pin(place.hook_folder(Hook::Xdp).join("link"));
+        let link: aya::programs::links::FdLink = link.unwrap().into();
+        program.attach_to_link(link.try_into().unwrap()).unwrap();
+
+        let engine = place.engine();
+        let observed = engine.observe_hook(&at(Hook::Xdp)).unwrap();
+        assert!(observed.members.is_empty());
+        assert!(observed.reason.contains("no chain under the pin root"), "{}", observed.reason);
+        engine.apply(&wanted).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        assert_eq!(place.generations(Hook::Xdp).len(), 1);
+    });
+}
+
+#[test]
+fn two_that_apply_at_once_take_turns_and_both_get_there() {
+    Place::run(|place| {
+        let engine = place.engine();
+        std::thread::scope(|scope| {
+            for name in ["a", "b"] {
+                scope.spawn(move || {
+                    place.enter_inner();
+                    let engine = place.engine();
+                    for generation in 1..=5 {
+                        let members = vec![answering(Hook::Xdp, name, generation, 2)];
+                        let wanted = chain(Hook::Xdp, generation.into(), members);
+                        let applied = engine.apply(&wanted).unwrap();
+                        assert_eq!(applied.chain.members.len(), 1);
+                    }
+                });
+            }
+        });
+        assert_eq!(place.generations(Hook::Xdp).len(), 1);
+        assert_eq!(engine.observe_hook(&at(Hook::Xdp)).unwrap().generation, 5);
+    });
+}
+
+#[test]
+fn chains_of_other_namespaces_are_neither_seen_nor_swept() {
+    Place::run(|place| {
+        let wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 1)]);
+        place.engine().apply(&wanted).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                place.enter_outer();
+                let engine = place.engine();
+                assert!(engine.observe().unwrap().is_empty());
+                assert_eq!(engine.sweep().unwrap(), 0);
+                let missing = engine.apply(&wanted).unwrap_err();
+                assert_eq!(missing.code(), "chain.interface_gone");
+            });
+        });
+        assert_eq!(answer_of(&place.engine(), Hook::Xdp), 1);
     });
 }
 
