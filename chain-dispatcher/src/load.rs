@@ -1,18 +1,22 @@
 //! One object into the kernel: its maps made or taken over, its config written, one of its
 //! programs loaded. Knows the loader library and the kernel; refuses to know chains, slots and pins.
 
+mod shape;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use aya_obj::generated::{bpf_map_type, bpf_prog_type};
+use aya_obj::generated::bpf_prog_type;
 use aya_obj::programs::XdpAttachType;
 use aya_obj::{EbpfSectionKind, Object, ProgramSection};
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
 use crate::elf::{ElfError, with_known_sections};
-use crate::kernel::sys::{self, MapShape, MapSpec, ProgramSpec};
+use crate::kernel::objects::{MapShape, MapSpec, ProgramSpec};
+use crate::kernel::sys;
+use shape::{btf_types, is_section, kernel_name, shape_of};
 
 /// `BPF_F_XDP_HAS_FRAGS`: the program copes with packets in several buffers.
 const XDP_HAS_FRAGS: u32 = 1 << 5;
@@ -345,62 +349,6 @@ fn last_lines(log: &str) -> Vec<String> {
         .collect();
     let from = lines.len().saturating_sub(VERIFIER_LINES_SHOWN);
     lines[from..].iter().map(|line| (*line).to_owned()).collect()
-}
-
-/// The shape that the kernel will show for this map, after the adjustments libbpf makes too.
-fn shape_of(map: &aya_obj::Map) -> MapShape {
-    let mut shape = MapShape {
-        kind: map.map_type(),
-        key_size: map.key_size(),
-        value_size: map.value_size(),
-        max_entries: map.max_entries(),
-        flags: map.map_flags(),
-    };
-    if shape.kind == bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY as u32 && shape.max_entries == 0 {
-        shape.max_entries =
-            sys::possible_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1);
-    }
-    if shape.kind == bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
-        shape.value_size = 0;
-    }
-    shape
-}
-
-/// Several specialised map types refuse BTF for keys and values (libbpf issue 355).
-fn btf_types(map: &aya_obj::Map, kind: u32) -> (u32, u32) {
-    const WITHOUT_BTF: [bpf_map_type; 14] = [
-        bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_CGROUP_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_STACK_TRACE,
-        bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS,
-        bpf_map_type::BPF_MAP_TYPE_HASH_OF_MAPS,
-        bpf_map_type::BPF_MAP_TYPE_DEVMAP,
-        bpf_map_type::BPF_MAP_TYPE_DEVMAP_HASH,
-        bpf_map_type::BPF_MAP_TYPE_CPUMAP,
-        bpf_map_type::BPF_MAP_TYPE_XSKMAP,
-        bpf_map_type::BPF_MAP_TYPE_SOCKMAP,
-        bpf_map_type::BPF_MAP_TYPE_SOCKHASH,
-        bpf_map_type::BPF_MAP_TYPE_QUEUE,
-        bpf_map_type::BPF_MAP_TYPE_STACK,
-        bpf_map_type::BPF_MAP_TYPE_RINGBUF,
-    ];
-    match map {
-        aya_obj::Map::Btf(map) if !WITHOUT_BTF.iter().any(|known| *known as u32 == kind) => {
-            (map.def.btf_key_type_id, map.def.btf_value_type_id)
-        }
-        _ => (0, 0),
-    }
-}
-
-fn is_section(map: &aya_obj::Map) -> bool {
-    matches!(
-        map.section_kind(),
-        EbpfSectionKind::Bss | EbpfSectionKind::Data | EbpfSectionKind::Rodata
-    )
-}
-
-fn kernel_name(name: &str) -> &str {
-    name.trim_start_matches('.')
 }
 
 fn relocate(what: &'static str, error: &dyn std::error::Error) -> LoadError {

@@ -12,6 +12,7 @@ use crate::backend::tcx;
 use crate::chain::HookPoint;
 use crate::error::ObserveError;
 use crate::kernel::netlink::{self, Interface, XdpMode};
+use crate::kernel::objects;
 use crate::kernel::sys;
 use crate::pins::{self, GenerationDir, HookDir, HookKey};
 use crate::record::{Backend, ChainRecord, MemberRecord};
@@ -88,7 +89,9 @@ pub(crate) fn netns() -> Result<u64, ObserveError> {
 }
 
 /// The pinned link of a hook, if it is there and still attached.
-pub(crate) fn live_link(dir: &HookDir) -> Result<Option<(OwnedFd, sys::LinkInfo)>, ObserveError> {
+pub(crate) fn live_link(
+    dir: &HookDir,
+) -> Result<Option<(OwnedFd, objects::LinkInfo)>, ObserveError> {
     let Some(link) = open_pin(&dir.link())? else { return Ok(None) };
     let info = sys::link_info(link.as_fd())
         .map_err(|source| ObserveError::Kernel { what: "the pinned link", source })?;
@@ -231,7 +234,7 @@ fn foreign(
 }
 
 /// The XDP links of an interface.
-fn xdp_links(ifindex: u32) -> Result<Vec<sys::LinkInfo>, ObserveError> {
+fn xdp_links(ifindex: u32) -> Result<Vec<objects::LinkInfo>, ObserveError> {
     let refused = |source| ObserveError::Kernel { what: "the XDP links", source };
     let mut found = Vec::new();
     for id in sys::link_ids().map_err(refused)? {
@@ -336,7 +339,7 @@ fn observed_member(
     })
 }
 
-fn program_at(path: &Path) -> Result<Option<sys::ProgramInfo>, ObserveError> {
+fn program_at(path: &Path) -> Result<Option<objects::ProgramInfo>, ObserveError> {
     let Some(program) = open_pin(path)? else { return Ok(None) };
     sys::prog_info(program.as_fd())
         .map(Some)

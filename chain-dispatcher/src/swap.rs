@@ -3,15 +3,14 @@
 
 #[cfg(test)]
 mod props;
-
-use std::fmt;
+mod text;
 
 use serde::{Deserialize, Serialize};
 use skep_artifact::Digest;
 
 use crate::chain::{Foreign, HookPoint};
 use crate::kernel::netlink::XdpMode;
-use crate::kernel::sys::MapShape;
+use crate::kernel::objects::MapShape;
 use crate::load::{DeclaredMap, Outline};
 use crate::record::{Backend, ChainRecord, MemberRecord};
 
@@ -349,57 +348,5 @@ impl SwapPlan {
     /// Whether what is wanted already runs.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
-    }
-}
-
-impl fmt::Display for SwapPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_empty() {
-            return writeln!(f, "{}: nothing to do", self.at);
-        }
-        writeln!(f, "{}:", self.at)?;
-        for step in &self.steps {
-            writeln!(f, "  {step}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LoadMember { slot, policy, name, program, object, carried, restarted } => {
-                write!(
-                    f,
-                    "load {policy}/{name} ({program} of {}) for slot {slot}",
-                    object.short()
-                )?;
-                if !carried.is_empty() {
-                    write!(f, ", keeping the content of {}", carried.join(", "))?;
-                }
-                for map in restarted {
-                    write!(f, ", {} starts empty because {}", map.map, map.why)?;
-                }
-                Ok(())
-            }
-            Self::LoadDispatcher { backend, members } => {
-                write!(f, "load the {backend} dispatcher for {members} members")
-            }
-            Self::Pin { folder } => write!(f, "pin the new chain in gen-{folder}"),
-            Self::TakeOver { program } => write!(
-                f,
-                "take off the foreign program {} ({}); packets pass unseen until the next step",
-                program.program_id, program.name
-            ),
-            Self::Attach { folder } => write!(f, "attach the chain in gen-{folder}"),
-            Self::Switch { link, from, folder } => {
-                write!(f, "switch link {link} from program {from} to the chain in gen-{folder}")
-            }
-            Self::Settle => write!(f, "wait until no packet is inside the old chain"),
-            Self::Renumber { folder, generation } => {
-                write!(f, "note generation {generation} beside the unchanged chain in gen-{folder}")
-            }
-            Self::RemoveOld { folder } => write!(f, "remove the old chain's pins in gen-{folder}"),
-        }
     }
 }

@@ -7,6 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use skep_artifact::hook::Hook;
 
 use crate::error::Unsupported;
+use crate::kernel::objects::Attached;
 use crate::kernel::sys;
 
 /// `BPF_TCX_INGRESS`, `BPF_TCX_EGRESS`.
@@ -25,7 +26,7 @@ pub(crate) fn attach(dispatcher: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> io
 
 /// Every program on the hook, in order. A kernel without tcx has none: it does not know the
 /// question.
-pub(crate) fn attached(ifindex: u32, hook: Hook) -> io::Result<Vec<sys::Attached>> {
+pub(crate) fn attached(ifindex: u32, hook: Hook) -> io::Result<Vec<Attached>> {
     match sys::tcx_query(ifindex, attach_type(hook)) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(Vec::new()),
         other => other,

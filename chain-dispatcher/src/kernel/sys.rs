@@ -1,6 +1,6 @@
 //! The bpf(2) system call, one safe function per command that we use, and membarrier(2). The only
-//! unsafe code of the workspace: every block hands the kernel pointers into buffers that outlive the call, with their
-//! true lengths. Knows no chain, no pin layout, no object format.
+//! unsafe code of the workspace: every block hands the kernel pointers into buffers that outlive
+//! the call, with their true lengths. Knows no chain, no pin layout, no object format.
 
 #![expect(
     unsafe_code,
@@ -9,9 +9,22 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use super::attr::{
+    BtfLoad, CMD_BTF_LOAD, CMD_LINK_CREATE, CMD_LINK_DETACH, CMD_LINK_GET_FD_BY_ID,
+    CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE, CMD_MAP_LOOKUP_ELEM,
+    CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET, CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_GET_FD_BY_ID,
+    CMD_PROG_LOAD, CMD_PROG_QUERY, CMD_PROG_TEST_RUN, HookQuery, LinkAnswer, LinkCreate, MapAnswer,
+    MapCreate, MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramLoad, ProgramRun, address,
+    length, raw,
+};
+use super::objects::{
+    Attached, LinkInfo, LoadRefused, MapInfo, MapShape, MapSpec, ProgramInfo, ProgramSpec, TestRun,
+    object_name, text, value_bytes,
+};
 
 /// Room for what the verifier says. It keeps the end of a longer log only when asked for, so this
 /// is generous; the last lines are what people need.
@@ -30,131 +43,10 @@ pub(crate) const LINK_XDP: u32 = 6;
 /// times, and so do we.
 const INTERRUPTED_TRIES_MAX: u32 = 5;
 
-const CMD_MAP_CREATE: u32 = 0;
-const CMD_MAP_LOOKUP_ELEM: u32 = 1;
-const CMD_MAP_UPDATE_ELEM: u32 = 2;
-const CMD_PROG_LOAD: u32 = 5;
-const CMD_OBJ_PIN: u32 = 6;
-const CMD_OBJ_GET: u32 = 7;
-const CMD_PROG_TEST_RUN: u32 = 10;
-const CMD_PROG_GET_FD_BY_ID: u32 = 13;
-const CMD_OBJ_GET_INFO_BY_FD: u32 = 15;
-const CMD_PROG_QUERY: u32 = 16;
-const CMD_BTF_LOAD: u32 = 18;
-const CMD_MAP_FREEZE: u32 = 22;
-const CMD_LINK_CREATE: u32 = 28;
-const CMD_LINK_UPDATE: u32 = 29;
-const CMD_LINK_GET_FD_BY_ID: u32 = 30;
-const CMD_LINK_GET_NEXT_ID: u32 = 31;
-const CMD_LINK_DETACH: u32 = 34;
-
-/// What to create a map from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct MapSpec<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) shape: MapShape,
-    pub(crate) map_extra: u64,
-    /// BTF type ids of key and value; 0 is none.
-    pub(crate) btf_key: u32,
-    pub(crate) btf_value: u32,
-}
-
-/// What two maps must share for the state of one to be the state of the other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct MapShape {
-    pub(crate) kind: u32,
-    pub(crate) key_size: u32,
-    pub(crate) value_size: u32,
-    pub(crate) max_entries: u32,
-    pub(crate) flags: u32,
-}
-
-/// What to load a program from.
-pub(crate) struct ProgramSpec<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) kind: u32,
-    pub(crate) attach_type: u32,
-    pub(crate) flags: u32,
-    pub(crate) instructions: &'a [aya_obj::generated::bpf_insn],
-    pub(crate) license: &'a std::ffi::CStr,
-    pub(crate) btf: Option<BorrowedFd<'a>>,
-    pub(crate) func_info: Vec<u8>,
-    pub(crate) func_info_record: u32,
-    pub(crate) line_info: Vec<u8>,
-    pub(crate) line_info_record: u32,
-}
-
-/// The kernel refused a program; `log` is what its verifier said, possibly nothing.
-#[derive(Debug)]
-pub(crate) struct LoadRefused {
-    pub(crate) source: io::Error,
-    pub(crate) log: String,
-}
-
-/// What the kernel says about a loaded program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProgramInfo {
-    pub(crate) id: u32,
-    pub(crate) kind: u32,
-    pub(crate) tag: [u8; 8],
-    pub(crate) name: String,
-}
-
-/// What the kernel says about a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MapInfo {
-    pub(crate) id: u32,
-    pub(crate) shape: MapShape,
-}
-
-/// What the kernel says about a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LinkInfo {
-    pub(crate) id: u32,
-    pub(crate) kind: u32,
-    pub(crate) program_id: u32,
-    /// 0 once the interface is gone.
-    pub(crate) ifindex: u32,
-}
-
-/// A program found on a tcx hook; `link_id` is 0 where it was attached without a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Attached {
-    pub(crate) program_id: u32,
-    pub(crate) link_id: u32,
-}
-
-/// One run of a program over a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TestRun {
-    pub(crate) retval: u32,
-    pub(crate) output: Vec<u8>,
-    /// Mean of the repetitions, as the kernel measured it.
-    pub(crate) duration_ns: u32,
-}
-
 /// Creates a map.
 pub(crate) fn map_create(spec: &MapSpec<'_>, btf: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Attr {
-        map_type: u32,
-        key_size: u32,
-        value_size: u32,
-        max_entries: u32,
-        map_flags: u32,
-        inner_map_fd: u32,
-        numa_node: u32,
-        map_name: [u8; 16],
-        map_ifindex: u32,
-        btf_fd: u32,
-        btf_key_type_id: u32,
-        btf_value_type_id: u32,
-        btf_vmlinux_value_type_id: u32,
-        map_extra: u64,
-    }
     let with_btf = spec.btf_value != 0;
-    let mut attr = Attr {
+    let mut attr = MapCreate {
         map_type: spec.shape.kind,
         key_size: spec.shape.key_size,
         value_size: spec.shape.value_size,
@@ -162,7 +54,7 @@ pub(crate) fn map_create(spec: &MapSpec<'_>, btf: Option<BorrowedFd<'_>>) -> io:
         map_flags: spec.shape.flags,
         map_name: object_name(spec.name),
         map_extra: spec.map_extra,
-        ..Attr::default()
+        ..MapCreate::default()
     };
     if let (Some(btf), true) = (btf, with_btf) {
         attr.btf_fd = raw(btf);
@@ -173,27 +65,17 @@ pub(crate) fn map_create(spec: &MapSpec<'_>, btf: Option<BorrowedFd<'_>>) -> io:
     unsafe { bpf_fd(CMD_MAP_CREATE, &mut attr) }
 }
 
-#[repr(C)]
-#[derive(Default)]
-struct ElementAttr {
-    map_fd: u32,
-    pad: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
-}
-
 /// Writes one element. `key` and `value` must be as long as the map's own sizes, which is checked.
 pub(crate) fn map_update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
     let shape = map_info(map)?.shape;
     if key.len() != shape.key_size as usize || value.len() != value_bytes(&shape)? {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut attr = ElementAttr {
+    let mut attr = MapElement {
         map_fd: raw(map),
         key: address(key),
         value: address(value),
-        ..ElementAttr::default()
+        ..MapElement::default()
     };
     // SAFETY: key and value are readable for the lengths that the kernel reads: checked above.
     unsafe { bpf(CMD_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
@@ -207,11 +89,11 @@ pub(crate) fn map_lookup(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<Option<V
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut value = vec![0u8; value_bytes(&shape)?];
-    let mut attr = ElementAttr {
+    let mut attr = MapElement {
         map_fd: raw(map),
         key: address(key),
         value: value.as_mut_ptr() as u64,
-        ..ElementAttr::default()
+        ..MapElement::default()
     };
     // SAFETY: `key` is as long as the map's keys and `value` has room for what the kernel writes.
     match unsafe { bpf(CMD_MAP_LOOKUP_ELEM, &mut attr) } {
@@ -223,53 +105,15 @@ pub(crate) fn map_lookup(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<Option<V
 
 /// Makes a map unwritable from user space, for ever.
 pub(crate) fn map_freeze(map: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attr = raw(map);
-    // SAFETY: the attribute holds no pointers.
-    unsafe { bpf(CMD_MAP_FREEZE, &mut attr) }.map(drop)
+    numbers(CMD_MAP_FREEZE, [raw(map)])
 }
 
 /// Loads BTF.
 pub(crate) fn btf_load(btf: &[u8]) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Attr {
-        btf: u64,
-        log_buf: u64,
-        btf_size: u32,
-        log_size: u32,
-        log_level: u32,
-        pad: u32,
-    }
-    let mut attr = Attr { btf: address(btf), btf_size: length(btf.len())?, ..Attr::default() };
+    let mut attr =
+        BtfLoad { btf: address(btf), btf_size: length(btf.len())?, ..BtfLoad::default() };
     // SAFETY: `btf` is readable for `btf_size` bytes.
     unsafe { bpf_fd(CMD_BTF_LOAD, &mut attr) }
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct ProgramAttr {
-    prog_type: u32,
-    insn_cnt: u32,
-    insns: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log_buf: u64,
-    kern_version: u32,
-    prog_flags: u32,
-    prog_name: [u8; 16],
-    prog_ifindex: u32,
-    expected_attach_type: u32,
-    prog_btf_fd: u32,
-    func_info_rec_size: u32,
-    func_info: u64,
-    func_info_cnt: u32,
-    line_info_rec_size: u32,
-    line_info: u64,
-    line_info_cnt: u32,
-    attach_btf_id: u32,
-    attach_prog_fd: u32,
-    core_relo_cnt: u32,
 }
 
 /// Loads a program: without a log first, which is fast; with one when the kernel refuses.
@@ -302,8 +146,8 @@ pub(crate) fn prog_load(spec: &ProgramSpec<'_>) -> Result<OwnedFd, LoadRefused> 
     }
 }
 
-fn program_attr(spec: &ProgramSpec<'_>) -> io::Result<ProgramAttr> {
-    let mut attr = ProgramAttr {
+fn program_attr(spec: &ProgramSpec<'_>) -> io::Result<ProgramLoad> {
+    let mut attr = ProgramLoad {
         prog_type: spec.kind,
         insn_cnt: length(spec.instructions.len())?,
         insns: spec.instructions.as_ptr() as u64,
@@ -311,7 +155,7 @@ fn program_attr(spec: &ProgramSpec<'_>) -> io::Result<ProgramAttr> {
         prog_flags: spec.flags,
         prog_name: object_name(spec.name),
         expected_attach_type: spec.attach_type,
-        ..ProgramAttr::default()
+        ..ProgramLoad::default()
     };
     if let Some(btf) = spec.btf {
         attr.prog_btf_fd = raw(btf);
@@ -329,19 +173,10 @@ fn program_attr(spec: &ProgramSpec<'_>) -> io::Result<ProgramAttr> {
     Ok(attr)
 }
 
-#[repr(C)]
-#[derive(Default)]
-struct ObjectAttr {
-    pathname: u64,
-    bpf_fd: u32,
-    file_flags: u32,
-}
-
 /// Pins a program, map or link at `path`, which must lie in a bpffs and not exist.
 pub(crate) fn obj_pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr =
-        ObjectAttr { pathname: path.as_ptr() as u64, bpf_fd: raw(object), file_flags: 0 };
+    let mut attr = Pinning { pathname: path.as_ptr() as u64, bpf_fd: raw(object), file_flags: 0 };
     // SAFETY: `path` is NUL-terminated and outlives the call.
     unsafe { bpf(CMD_OBJ_PIN, &mut attr) }.map(drop)
 }
@@ -349,7 +184,7 @@ pub(crate) fn obj_pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 /// Opens what is pinned at `path`.
 pub(crate) fn obj_get(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr = ObjectAttr { pathname: path.as_ptr() as u64, ..ObjectAttr::default() };
+    let mut attr = Pinning { pathname: path.as_ptr() as u64, ..Pinning::default() };
     // SAFETY: `path` is NUL-terminated and outlives the call.
     unsafe { bpf_fd(CMD_OBJ_GET, &mut attr) }
 }
@@ -361,23 +196,12 @@ pub(crate) fn link_create(
     attach_type: u32,
     flags: u32,
 ) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Attr {
-        prog_fd: u32,
-        target_ifindex: u32,
-        attach_type: u32,
-        flags: u32,
-        relative_fd: u32,
-        pad: u32,
-        expected_revision: u64,
-    }
-    let mut attr = Attr {
+    let mut attr = LinkCreate {
         prog_fd: raw(program),
         target_ifindex: ifindex,
         attach_type,
         flags,
-        ..Attr::default()
+        ..LinkCreate::default()
     };
     // SAFETY: the attribute holds no pointers.
     unsafe { bpf_fd(CMD_LINK_CREATE, &mut attr) }
@@ -389,16 +213,12 @@ pub(crate) fn link_update(
     new: BorrowedFd<'_>,
     expected: BorrowedFd<'_>,
 ) -> io::Result<()> {
-    let mut attr = [raw(link), raw(new), F_REPLACE, raw(expected)];
-    // SAFETY: the attribute holds no pointers.
-    unsafe { bpf(CMD_LINK_UPDATE, &mut attr) }.map(drop)
+    numbers(CMD_LINK_UPDATE, [raw(link), raw(new), F_REPLACE, raw(expected)])
 }
 
 /// Takes a link off its hook, whoever holds it.
 pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attr = raw(link);
-    // SAFETY: the attribute holds no pointers.
-    unsafe { bpf(CMD_LINK_DETACH, &mut attr) }.map(drop)
+    numbers(CMD_LINK_DETACH, [raw(link)])
 }
 
 /// Returns once every program run that had begun is over: the kernel waits for a grace period of
@@ -414,15 +234,12 @@ pub(crate) fn wait_for_running_programs() -> io::Result<()> {
 
 /// Opens a program by its id. Needs CAP_SYS_ADMIN.
 pub(crate) fn prog_by_id(id: u32) -> io::Result<OwnedFd> {
-    let mut attr = [id, 0, 0];
-    // SAFETY: the attribute holds no pointers.
-    unsafe { bpf_fd(CMD_PROG_GET_FD_BY_ID, &mut attr) }
+    by_id(CMD_PROG_GET_FD_BY_ID, id)
 }
 
 /// The ids of all links there are. Needs CAP_SYS_ADMIN.
 pub(crate) fn link_ids() -> io::Result<Vec<u32>> {
-    let mut ids = Vec::new();
-    let mut attr = [0u32; 3];
+    let (mut ids, mut attr) = (Vec::new(), [0u32; 3]);
     while ids.len() < LINKS_MAX {
         // SAFETY: the attribute holds no pointers: start id, next id, flags.
         match unsafe { bpf(CMD_LINK_GET_NEXT_ID, &mut attr) } {
@@ -442,47 +259,18 @@ pub(crate) fn raw_fd_bytes(fd: BorrowedFd<'_>) -> [u8; 4] {
 
 /// Opens a link by its id. Needs CAP_SYS_ADMIN.
 pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
-    let mut attr = [id, 0, 0];
-    // SAFETY: the attribute holds no pointers.
-    unsafe { bpf_fd(CMD_LINK_GET_FD_BY_ID, &mut attr) }
+    by_id(CMD_LINK_GET_FD_BY_ID, id)
 }
 
 /// Asks the kernel about a program.
 pub(crate) fn prog_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Info {
-        kind: u32,
-        id: u32,
-        tag: [u8; 8],
-        jited_len: u32,
-        xlated_len: u32,
-        jited: u64,
-        xlated: u64,
-        load_time: u64,
-        created_by: u32,
-        maps: u32,
-        map_ids: u64,
-        name: [u8; 16],
-    }
-    let info: Info = object_info(program)?;
+    let info: ProgramAnswer = object_info(program)?;
     Ok(ProgramInfo { id: info.id, kind: info.kind, tag: info.tag, name: text(&info.name) })
 }
 
 /// Asks the kernel about a map.
 pub(crate) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Info {
-        kind: u32,
-        id: u32,
-        key_size: u32,
-        value_size: u32,
-        max_entries: u32,
-        flags: u32,
-        name: [u8; 16],
-    }
-    let info: Info = object_info(map)?;
+    let info: MapAnswer = object_info(map)?;
     Ok(MapInfo {
         id: info.id,
         shape: MapShape {
@@ -497,17 +285,7 @@ pub(crate) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
 
 /// Asks the kernel about an XDP or tcx link.
 pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Info {
-        kind: u32,
-        id: u32,
-        program_id: u32,
-        pad: u32,
-        ifindex: u32,
-        attach_type: u32,
-    }
-    let info: Info = object_info(link)?;
+    let info: LinkAnswer = object_info(link)?;
     Ok(LinkInfo {
         id: info.id,
         kind: info.kind,
@@ -518,30 +296,15 @@ pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
 
 /// What is attached to a tcx hook, in the order in which packets meet it.
 pub(crate) fn tcx_query(ifindex: u32, attach_type: u32) -> io::Result<Vec<Attached>> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Attr {
-        target_ifindex: u32,
-        attach_type: u32,
-        query_flags: u32,
-        attach_flags: u32,
-        prog_ids: u64,
-        count: u32,
-        pad: u32,
-        prog_attach_flags: u64,
-        link_ids: u64,
-        link_attach_flags: u64,
-        revision: u64,
-    }
     let mut programs = [0u32; QUERY_MAX];
     let mut links = [0u32; QUERY_MAX];
-    let mut attr = Attr {
+    let mut attr = HookQuery {
         target_ifindex: ifindex,
         attach_type,
         prog_ids: programs.as_mut_ptr() as u64,
         link_ids: links.as_mut_ptr() as u64,
         count: length(QUERY_MAX)?,
-        ..Attr::default()
+        ..HookQuery::default()
     };
     // SAFETY: both arrays have room for `count` ids and outlive the call.
     unsafe { bpf(CMD_PROG_QUERY, &mut attr) }?;
@@ -562,35 +325,15 @@ pub(crate) fn prog_test_run(
     repeat: u32,
     room: usize,
 ) -> io::Result<TestRun> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Attr {
-        prog_fd: u32,
-        retval: u32,
-        data_size_in: u32,
-        data_size_out: u32,
-        data_in: u64,
-        data_out: u64,
-        repeat: u32,
-        duration: u32,
-        ctx_size_in: u32,
-        ctx_size_out: u32,
-        ctx_in: u64,
-        ctx_out: u64,
-        flags: u32,
-        cpu: u32,
-        batch_size: u32,
-        pad: u32,
-    }
     let mut output = vec![0u8; packet.len() + room];
-    let mut attr = Attr {
+    let mut attr = ProgramRun {
         prog_fd: raw(program),
         data_size_in: length(packet.len())?,
         data_size_out: length(output.len())?,
         data_in: address(packet),
         data_out: output.as_mut_ptr() as u64,
         repeat,
-        ..Attr::default()
+        ..ProgramRun::default()
     };
     // SAFETY: `packet` is readable and `output` writable for the lengths given.
     unsafe { bpf(CMD_PROG_TEST_RUN, &mut attr) }?;
@@ -599,14 +342,8 @@ pub(crate) fn prog_test_run(
 }
 
 fn object_info<I: Default>(object: BorrowedFd<'_>) -> io::Result<I> {
-    #[repr(C)]
-    struct Attr {
-        bpf_fd: u32,
-        info_len: u32,
-        info: u64,
-    }
     let mut info = I::default();
-    let mut attr = Attr {
+    let mut attr = ObjectQuery {
         bpf_fd: raw(object),
         info_len: length(size_of::<I>())?,
         info: std::ptr::from_mut(&mut info) as u64,
@@ -650,46 +387,14 @@ unsafe fn bpf_fd<A>(command: u32, attr: &mut A) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn raw(fd: BorrowedFd<'_>) -> u32 {
-    fd.as_fd().as_raw_fd().cast_unsigned()
+/// A command whose attribute holds numbers only and that gives nothing back.
+fn numbers<const N: usize>(command: u32, mut attr: [u32; N]) -> io::Result<()> {
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf(command, &mut attr) }.map(drop)
 }
 
-fn address(bytes: &[u8]) -> u64 {
-    bytes.as_ptr() as u64
-}
-
-fn length(bytes: usize) -> io::Result<u32> {
-    u32::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
-/// Bytes that the kernel reads or writes for one value of such a map.
-fn value_bytes(shape: &MapShape) -> io::Result<usize> {
-    let value = shape.value_size as usize;
-    match shape.kind {
-        // Hash, array, LRU hash and cgroup storage, each per CPU.
-        5 | 6 | 10 | 21 => Ok(value.next_multiple_of(8) * possible_cpus()?),
-        _ => Ok(value),
-    }
-}
-
-/// CPUs that could ever be there: what per-CPU maps hold a value for.
-pub(crate) fn possible_cpus() -> io::Result<usize> {
-    let text = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
-    let last = text.trim().rsplit([',', '-']).next().unwrap_or_default();
-    let last: usize = last.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    Ok(last + 1)
-}
-
-/// The kernel's form of a name: at most 15 of `[A-Za-z0-9_.]`.
-fn object_name(name: &str) -> [u8; 16] {
-    let mut field = [0u8; 16];
-    for (place, byte) in field.iter_mut().take(15).zip(name.bytes()) {
-        *place = if byte.is_ascii_alphanumeric() || byte == b'.' { byte } else { b'_' };
-    }
-    field
-}
-
-fn text(field: &[u8; 16]) -> String {
-    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-    String::from_utf8_lossy(&field[..end]).into_owned()
+fn by_id(command: u32, id: u32) -> io::Result<OwnedFd> {
+    let mut attr = [id, 0, 0];
+    // SAFETY: the attribute holds no pointers, and both commands that come here open something.
+    unsafe { bpf_fd(command, &mut attr) }
 }

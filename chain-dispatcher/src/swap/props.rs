@@ -14,7 +14,7 @@ use super::{
 };
 use crate::chain::{Counting, Foreign, HookPoint};
 use crate::kernel::netlink::XdpMode;
-use crate::kernel::sys::MapShape;
+use crate::kernel::objects::MapShape;
 use crate::load::{DeclaredMap, Outline};
 use crate::record::{Backend, ChainRecord, MemberRecord};
 

@@ -7,4 +7,5 @@ mod chains;
 mod conformance;
 mod flood;
 mod killed;
+mod others;
 mod place;
