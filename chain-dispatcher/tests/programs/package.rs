@@ -1,12 +1,14 @@
 //! A first-party package made ready for a test: compiled as its manifest says, read, loaded with settings.
 //! It refuses to know what the program should do.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use skep_artifact::Hook;
 use skep_artifact::config::{ConfigValues, encode};
-use skep_artifact::manifest::Manifest;
+use skep_artifact::manifest::{Build, Manifest};
 use skep_artifact::object::ObjectFacts;
 use skep_chain_dispatcher::Loadable;
 use skep_chain_dispatcher::testrun::TestProgram;
@@ -27,18 +29,7 @@ impl Package {
         let text = std::fs::read_to_string(folder.join("skep.toml")).unwrap();
         let manifest = Manifest::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let build = manifest.build.as_ref().expect("a first-party package says how it is built");
-        let target = tempfile::tempdir().unwrap();
-        let object = target.path().join("object.o");
-        let mut clang = Command::new("clang");
-        clang
-            .current_dir(&folder)
-            .args(["-O2", "-g", "-target", "bpf", "-Wall", "-Wextra", "-Werror"]);
-        clang.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
-        clang.args(build.include.iter().map(|include| format!("-I{include}")));
-        clang.arg("-c").arg(build.source.as_ref().unwrap()).arg("-o").arg(&object);
-        let output = clang.output().expect("clang is installed");
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        let object = std::fs::read(object).unwrap();
+        let object = compiled(&folder, build);
         let facts = ObjectFacts::read(&object).unwrap_or_else(|error| panic!("{name}: {error}"));
         Self { folder, manifest, facts, object }
     }
@@ -70,4 +61,26 @@ impl Package {
         let values = program.read(&metric.map, &key).unwrap().expect("a counter has a place");
         values.chunks_exact(8).map(|value| u64::from_ne_bytes(value.try_into().unwrap())).sum()
     }
+}
+
+/// Compiles a package's source; the same folder once per process.
+fn compiled(folder: &Path, build: &Build) -> Vec<u8> {
+    static COMPILED: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(object) = compiled.get(folder) {
+        return object.clone();
+    }
+    let target = tempfile::tempdir().unwrap();
+    let object = target.path().join("object.o");
+    let mut clang = Command::new("clang");
+    clang.current_dir(folder).args(["-O2", "-g", "-target", "bpf", "-Wall", "-Wextra", "-Werror"]);
+    clang.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
+    clang.args(build.include.iter().map(|include| format!("-I{include}")));
+    clang.arg("-c").arg(build.source.as_ref().unwrap()).arg("-o").arg(&object);
+    let output = clang.output().expect("clang is installed");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {complaints}", folder.display());
+    let object = std::fs::read(object).unwrap();
+    compiled.insert(folder.to_owned(), object.clone());
+    object
 }
