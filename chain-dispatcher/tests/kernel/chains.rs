@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use skep_artifact::hook::{Hook, Mode, Verdict};
-use skep_chain_dispatcher::{ApplyError, Backend, SLOTS_MAX, Step};
+use skep_chain_dispatcher::{
+    ApplyError, Backend, Counting, Engine, EngineConfig, SLOTS_MAX, Step, XdpMode,
+};
 
 use crate::place::{ANSWER, Place, answering, at, chain, global, member, packet};
 
@@ -28,6 +30,7 @@ fn a_chain_that_runs_is_adopted_and_nothing_is_touched() {
         assert_eq!(first.chain.members.len(), 2);
         assert_eq!(first.chain.generation, 7);
         assert_eq!(first.chain.backend, Some(Backend::Slots));
+        assert_eq!(first.chain.mode, Some(XdpMode::Native), "veth has a native mode");
         let engine = place.engine();
         assert!(engine.plan(&wanted).unwrap().is_empty());
         let second = engine.apply(&wanted).unwrap();
@@ -297,5 +300,47 @@ fn programs_with_and_without_frags_share_a_chain() {
         assert_eq!(answer_of(&engine, Hook::Xdp), 1);
         engine.apply(&chain(Hook::Xdp, 2, vec![with()])).unwrap();
         assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+    });
+}
+
+#[test]
+fn tc_sections_of_every_name_load_with_functions_and_relocations() {
+    const SOURCE: &str = r#"
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        #include <bpf/bpf_core_read.h>
+        struct sk_buff { unsigned int len; } __attribute__((preserve_access_index));
+        static __attribute__((noinline)) int add(int a, int b) { return a + b; }
+        __attribute__((noinline)) int twice(int a) { return add(a, a); }
+        static __always_inline int answer(void)
+        { return bpf_core_field_exists(((struct sk_buff *)0)->len) ? twice(1) : 0; }
+        SEC("tc") int plain(struct __sk_buff *ctx) { return answer(); }
+        SEC("tc/ingress") int slashed(struct __sk_buff *ctx) { return answer(); }
+        SEC("tcx/egress") int modern(struct __sk_buff *ctx) { return answer(); }
+        SEC("classifier") int old(struct __sk_buff *ctx) { return answer(); }
+        char _license[] SEC("license") = "GPL";"#;
+    Place::run(|place| {
+        let engine = place.engine();
+        for (generation, program) in (1..).zip(["plain", "slashed", "modern", "old"]) {
+            let members = vec![member("m", 1, SOURCE, program, Hook::TcEgress)];
+            engine.apply(&chain(Hook::TcEgress, generation, members)).unwrap();
+            assert_eq!(answer_of(&engine, Hook::TcEgress), 2, "{program}");
+        }
+    });
+}
+
+#[test]
+fn a_chain_that_does_not_count_decides_the_same() {
+    Place::run(|place| {
+        let config = EngineConfig { pin_root: place.root.clone(), counting: Counting::Off };
+        let engine = Engine::open(config).unwrap();
+        let members = vec![answering(Hook::Xdp, "a", 1, 2), answering(Hook::Xdp, "b", 2, 1)];
+        let wanted = chain(Hook::Xdp, 1, members);
+        engine.apply(&wanted).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        assert!(engine.counters(&at(Hook::Xdp)).unwrap().iter().all(|member| member.packets == 0));
+        place.engine().apply(&wanted).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        assert!(engine.counters(&at(Hook::Xdp)).unwrap().iter().all(|member| member.packets == 1));
     });
 }
