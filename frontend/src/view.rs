@@ -1,0 +1,17 @@
+//! From wire types to rows, labels and shapes. PURE: no clock, no network, no DOM; `now` is an argument.
+
+pub mod chain;
+pub mod feed;
+pub mod format;
+pub mod link;
+pub mod load;
+pub mod node;
+pub mod nodes;
+pub mod package;
+pub mod permissions;
+pub mod pipeline;
+pub mod search;
+pub mod verification;
+
+#[cfg(test)]
+mod samples;
