@@ -11,6 +11,7 @@ mod say;
 mod setup;
 mod test;
 mod tidy;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Task {
     Setup(setup::SetupArguments),
     /// Build every program that runs on this machine (registry, agent, command line, demo).
     Build(build::BuildArguments),
+    /// Build the browser program into frontend/dist, with its sizes.
+    Web(web::WebArguments),
     /// Run set-up, then every check and every test, and count what passed, failed and was skipped.
     Test(test::TestArguments),
     /// Run the main job with real parts: registry, two nodes, three programs, traffic, upgrade, attacks.
@@ -64,6 +67,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Setup(arguments) => setup::perform(&workspace, &arguments),
         Task::Build(arguments) => build::perform(&workspace, &arguments),
+        Task::Web(arguments) => web::perform(&workspace, &arguments),
         Task::Test(arguments) => test::perform(&workspace, &arguments),
         Task::Demo(arguments) => demo::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),

@@ -1,0 +1,251 @@
+//! `cargo xtask web`: builds the browser program and writes it to `frontend/dist` under names that hold the
+//! content's hash, so that browsers may keep every file for ever. Refuses to know what the pages show.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{run, say};
+
+const PACKAGE: &str = "skep-frontend";
+const TARGET: &str = "wasm32-unknown-unknown";
+/// The profile that makes few bytes.
+const PROFILE: &str = "web";
+/// Compressed bytes of wasm we want to stay under: it is what a reader waits for on a slow line.
+const WASM_GZIP_GOAL_BYTES: usize = 450 * 1024;
+
+#[derive(clap::Args)]
+pub(crate) struct WebArguments {}
+
+pub(crate) fn perform(workspace: &Workspace, _: &WebArguments) -> Result<ExitCode> {
+    build(workspace)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the browser program into `frontend/dist`.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    let wasm = compile(workspace)?;
+    let glue = tempfile::tempdir().context("no temporary folder could be made")?;
+    bind(workspace, &wasm, glue.path())?;
+    let wasm = glue.path().join("app_bg.wasm");
+    shrink(&wasm)?;
+    let files = dist(&workspace.root.join("frontend"), glue.path())?;
+    let folder = workspace.root.join("frontend").join("dist");
+    replace(&folder, &files)?;
+    report(&files)
+}
+
+/// One file of the result.
+struct WebFile {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+fn compile(workspace: &Workspace) -> Result<PathBuf> {
+    let mut cargo = run::cargo(&workspace.root);
+    cargo.args(["build", "--package", PACKAGE, "--target", TARGET, "--profile", PROFILE]);
+    run::shown(&mut cargo)?;
+    let folder = workspace.target.join(TARGET).join(PROFILE);
+    Ok(folder.join(PACKAGE).with_extension("wasm"))
+}
+
+fn bind(workspace: &Workspace, wasm: &Path, out: &Path) -> Result<()> {
+    let mut bindgen = Command::new(bindgen_program(workspace)?);
+    bindgen.args(["--target", "web", "--no-typescript", "--out-name", "app"]);
+    bindgen.args(["--remove-name-section", "--remove-producers-section", "--out-dir"]);
+    bindgen.arg(out).arg(wasm);
+    run::shown(&mut bindgen)
+}
+
+/// wasm-bindgen of exactly the crate's version: the one `cargo xtask setup` installed, or one on PATH.
+fn bindgen_program(workspace: &Workspace) -> Result<PathBuf> {
+    let wanted = workspace.locked_version("wasm-bindgen")?;
+    let installed = workspace.wasm_bindgen()?;
+    let beside = workspace.tools.join("bin").join("wasm-bindgen");
+    let found = [Some(installed), Some(beside), run::find("wasm-bindgen")];
+    let fits = |program: &PathBuf| {
+        let version = run::captured(Command::new(program).arg("--version"));
+        version.is_ok_and(|text| text.split_whitespace().nth(1) == Some(&wanted))
+    };
+    match found.into_iter().flatten().find(fits) {
+        Some(program) => Ok(program),
+        None => bail!("wasm-bindgen {wanted} is not installed; run `cargo xtask setup`"),
+    }
+}
+
+/// Makes the program smaller, where binaryen is installed; without it the program works and is larger.
+fn shrink(wasm: &Path) -> Result<()> {
+    let Some(program) = run::find("wasm-opt") else {
+        say::note("wasm-opt is not installed, so the program stays larger; install binaryen.");
+        return Ok(());
+    };
+    let mut optimise = Command::new(program);
+    // The features that rustc uses for this target; older releases of binaryen want them named.
+    optimise.args([
+        "-Oz",
+        "--enable-bulk-memory",
+        "--enable-mutable-globals",
+        "--enable-nontrapping-float-to-int",
+        "--enable-reference-types",
+        "--enable-sign-ext",
+        "--enable-multivalue",
+        "-o",
+    ]);
+    optimise.arg(wasm).arg(wasm);
+    run::shown(&mut optimise)
+}
+
+/// The files of the result, with their final names.
+fn dist(frontend: &Path, glue: &Path) -> Result<Vec<WebFile>> {
+    let wasm = read(&glue.join("app_bg.wasm"))?;
+    let script = String::from_utf8(read(&glue.join("app.js"))?)
+        .context("wasm-bindgen wrote a script that is not text")?;
+    let style = read(&frontend.join("assets").join("style.css"))?;
+    let page = String::from_utf8(read(&frontend.join("index.html"))?)
+        .context("frontend/index.html is not text")?;
+
+    // The script names the wasm file, so its own hash follows from the wasm's.
+    let wasm_name = format!("app-{}_bg.wasm", hash(&wasm)?);
+    let script = format!(
+        "{}\n__wbg_init({{ module_or_path: new URL('{wasm_name}', import.meta.url) }});\n",
+        script.replace("app_bg.wasm", &wasm_name)
+    );
+    let script_name = format!("app-{}.js", hash(script.as_bytes())?);
+    let style_name = format!("style-{}.css", hash(&style)?);
+    let page = page
+        .replace("@style@", &style_name)
+        .replace("@script@", &script_name)
+        .replace("@wasm@", &wasm_name);
+    Ok(vec![
+        WebFile { name: "index.html".into(), bytes: page.into_bytes() },
+        WebFile { name: script_name, bytes: script.into_bytes() },
+        WebFile { name: wasm_name, bytes: wasm },
+        WebFile { name: style_name, bytes: style },
+        WebFile {
+            name: "favicon.svg".into(),
+            bytes: read(&frontend.join("assets").join("favicon.svg"))?,
+        },
+    ])
+}
+
+/// Writes all files into a fresh folder and puts it in the place of the old one, so that a server that is
+/// compiled meanwhile embeds one whole build.
+fn replace(folder: &Path, files: &[WebFile]) -> Result<()> {
+    let fresh = folder.with_extension("new");
+    remove(&fresh)?;
+    fs::create_dir_all(&fresh).with_context(|| format!("{} cannot be made", fresh.display()))?;
+    for file in files {
+        let path = fresh.join(&file.name);
+        fs::write(&path, &file.bytes)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    remove(folder)?;
+    fs::rename(&fresh, folder)
+        .with_context(|| format!("{} cannot be put in place", folder.display()))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn report(files: &[WebFile]) -> Result<()> {
+    say::note("Written to frontend/dist:");
+    for file in files {
+        let packed = gzip(&file.bytes)?.len();
+        say::note(&format!(
+            "  {:32} {:>9} bytes, {:>8} with gzip",
+            file.name,
+            file.bytes.len(),
+            packed
+        ));
+        if file.name.ends_with(".wasm") && packed > WASM_GZIP_GOAL_BYTES {
+            say::note(&format!(
+                "  The program is larger than the goal of {WASM_GZIP_GOAL_BYTES} bytes."
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// The first 16 hexadecimal digits of the sha256: enough to tell builds apart, short enough to read.
+fn hash(bytes: &[u8]) -> Result<String> {
+    let out = piped(&mut Command::new("sha256sum"), bytes)?;
+    let text = String::from_utf8_lossy(&out);
+    Ok(text.chars().take(16).collect())
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    piped(Command::new("gzip").args(["-9", "-c", "-n"]), bytes)
+}
+
+/// What a program answers on its stdout to bytes on its stdin.
+fn piped(command: &mut Command, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut input = tempfile::tempfile().context("no temporary file could be made")?;
+    std::io::Write::write_all(&mut input, bytes)?;
+    std::io::Seek::rewind(&mut input)?;
+    let output = command.stdin(Stdio::from(input)).output();
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = output.with_context(|| format!("{name} could not be started"))?;
+    if !output.status.success() {
+        bail!("`{name}` ended with {}", output.status);
+    }
+    Ok(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_content_and_the_page_names_them_all() {
+        let place = tempfile::tempdir().unwrap();
+        let (frontend, glue) = (place.path().join("frontend"), place.path().join("glue"));
+        fs::create_dir_all(frontend.join("assets")).unwrap();
+        fs::create_dir_all(&glue).unwrap();
+        let write = |path: PathBuf, text: &str| fs::write(path, text).unwrap();
+        write(frontend.join("index.html"), "/@style@ /@script@ /@wasm@");
+        write(frontend.join("assets/style.css"), "a{}");
+        write(frontend.join("assets/favicon.svg"), "<svg/>");
+        write(glue.join("app.js"), "new URL('app_bg.wasm', import.meta.url)");
+        write(glue.join("app_bg.wasm"), "one");
+        let names = |files: &[WebFile]| -> Vec<String> {
+            files.iter().map(|file| file.name.clone()).collect()
+        };
+
+        let first = dist(&frontend, &glue).unwrap();
+        let page = String::from_utf8(first[0].bytes.clone()).unwrap();
+        for name in names(&first)[1..4].iter() {
+            assert!(page.contains(name.as_str()), "{name} is not in {page}");
+        }
+        let script = String::from_utf8(first[1].bytes.clone()).unwrap();
+        assert!(!script.contains("'app_bg.wasm'"), "{script}");
+
+        write(glue.join("app_bg.wasm"), "two");
+        let second = dist(&frontend, &glue).unwrap();
+        assert_ne!(names(&first)[1..3], names(&second)[1..3]);
+        assert_eq!(names(&first)[3], names(&second)[3]);
+    }
+
+    #[test]
+    fn an_older_build_is_replaced_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("dist");
+        let file = |name: &str| WebFile { name: name.into(), bytes: b"x".to_vec() };
+        replace(&folder, &[file("old.js")]).unwrap();
+        replace(&folder, &[file("new.js")]).unwrap();
+        assert!(folder.join("new.js").is_file());
+        assert!(!folder.join("old.js").exists());
+    }
+}
