@@ -4,6 +4,9 @@
 //! gone when the value is dropped. Refuses to know how any of our programs works inside: it starts them, talks to them
 //! as a person would, and asks the kernel.
 
+pub mod chain;
+pub mod demo;
+pub mod figures;
 pub mod interrupt;
 pub mod kernel;
 pub mod namespace;
@@ -13,6 +16,7 @@ pub mod packages;
 pub mod process;
 pub mod programs;
 pub mod registry;
+pub mod stage;
 pub mod traffic;
 pub mod wait;
 pub mod world;

@@ -226,6 +226,33 @@ impl Node {
         std::fs::read_to_string(self.folder.join("agent.log")).context("the agent wrote no log")
     }
 
+    /// The chains that the agent says run here, asked through its local socket: an array of chains.
+    ///
+    /// # Errors
+    /// When the agent cannot be asked.
+    pub fn chains(&self, operator: &Operator) -> Result<Vec<Value>> {
+        let socket = self.socket();
+        let socket = socket.to_str().context("a socket's path is text")?;
+        let answer = operator.skep_json(&["node", "chain", "--once", "--socket", socket])?;
+        answer
+            .get("chains")
+            .and_then(Value::as_array)
+            .cloned()
+            .context("`skep node chain --json` has no chains")
+    }
+
+    /// The chain on a hook of [`INTERFACE`], as the agent says.
+    ///
+    /// # Errors
+    /// When the agent cannot be asked or no chain runs there.
+    pub fn chain(&self, operator: &Operator, hook: &str) -> Result<Value> {
+        let chains = self.chains(operator)?;
+        let found = chains
+            .into_iter()
+            .find(|chain| chain["interface"] == INTERFACE && chain["hook"] == hook);
+        found.with_context(|| format!("no chain runs on {INTERFACE} {hook} of {}", self.name))
+    }
+
     /// What the registry shows of this node.
     ///
     /// # Errors

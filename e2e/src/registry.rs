@@ -10,6 +10,37 @@ use crate::namespace::Namespace;
 use crate::process::{self, Background};
 use crate::{programs, wait};
 
+/// How a gzip stream begins; layers of packages are tar archives in gzip.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Files that were changed behind the registry's back.
+pub struct Tampered {
+    originals: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Tampered {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.originals.len()
+    }
+
+    /// Puts the right bytes back.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn undo(self) -> Result<()> {
+        self.originals.iter().try_for_each(|(path, bytes)| replace(path, bytes))
+    }
+}
+
+/// Removes the file first: a blob may be read-only, which holds up nobody who has the disk.
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::remove_file(path)
+        .with_context(|| format!("{} could not be removed", path.display()))?;
+    std::fs::write(path, bytes).with_context(|| format!("{} could not be written", path.display()))
+}
+
 /// A registry that runs in a namespace.
 pub struct Registry {
     data: PathBuf,
@@ -128,23 +159,27 @@ impl Registry {
             .map(drop)
     }
 
-    /// The file that holds the blob with this hex digest, wherever the registry keeps it.
+    /// Flips one bit in the middle of every layer (gzip) that the registry keeps: what a thief with its disk could do.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn blob_file(&self, hex: &str) -> Result<PathBuf> {
-        let found = process::run(
-            Command::new("find")
-                .arg(&self.data)
-                .args(["-type", "f", "-name"])
-                .arg(format!("*{hex}*")),
+    /// When a file cannot be read or written.
+    pub fn tamper_with_layers(&self) -> Result<Tampered> {
+        let files = process::run(
+            Command::new("find").arg(&self.data).args(["-type", "f", "-size", "-1024k"]),
         )?;
-        let paths = found.expect_success()?;
-        let path = paths
-            .lines()
-            .next()
-            .with_context(|| format!("the registry keeps no file for {hex}"))?;
-        Ok(PathBuf::from(path))
+        let mut tampered = Tampered { originals: Vec::new() };
+        for path in files.expect_success()?.lines() {
+            let path = PathBuf::from(path);
+            let original = std::fs::read(&path)
+                .with_context(|| format!("{} could not be read", path.display()))?;
+            if original.starts_with(&GZIP_MAGIC) {
+                let mut changed = original.clone();
+                changed[original.len() / 2] ^= 1;
+                replace(&path, &changed)?;
+                tampered.originals.push((path, original));
+            }
+        }
+        Ok(tampered)
     }
 
     /// The last lines of its log.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
 use crate::namespace::{self, Namespace};
@@ -37,8 +37,27 @@ pub struct World {
     pub operator: Operator,
     pub hub: Namespace,
     door: Option<String>,
+    bpffs: BpfFolder,
     name: String,
     folder: TempDir,
+}
+
+/// A BPF file system of the scenario's own, for what it pins itself.
+struct BpfFolder(PathBuf);
+
+impl BpfFolder {
+    fn mount(at: PathBuf) -> Result<Self> {
+        std::fs::create_dir(&at).context("a folder for pins could not be made")?;
+        mount("bpf", &at, "bpf", MountFlags::empty(), None)
+            .context("a BPF file system could not be mounted")?;
+        Ok(Self(at))
+    }
+}
+
+impl Drop for BpfFolder {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
 }
 
 impl World {
@@ -55,19 +74,26 @@ impl World {
             .prefix(&format!("{name}-"))
             .tempdir()
             .context("no folder could be made")?;
+        let bpffs = BpfFolder::mount(folder.path().join("bpffs"))?;
         let hub = Namespace::create(&format!("{name}-hub"))?;
         hub.ip(&["link", "add", "br0", "type", "bridge"])?;
         hub.ip(&["address", "add", &format!("{HUB_ADDRESS}/24"), "dev", "br0"])?;
         hub.ip(&["link", "set", "br0", "up"])?;
         let registry = Registry::start(&hub, HUB_ADDRESS, folder.path())?;
         let operator = Operator::administrator(&hub, &registry, folder.path())?;
-        Ok(Self { nodes: Vec::new(), registry, operator, hub, door: None, name, folder })
+        Ok(Self { nodes: Vec::new(), registry, operator, hub, door: None, bpffs, name, folder })
     }
 
     /// A folder that lives as long as the world.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// A mounted BPF file system for pins of the scenario itself.
+    #[must_use]
+    pub fn bpffs(&self) -> &Path {
+        &self.bpffs.0
     }
 
     /// Lets this machine reach the hub, so that a browser can open the registry.

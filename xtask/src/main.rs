@@ -3,6 +3,7 @@
 //! Holds the list of tasks and nothing of what they do. Refuses to know our own crates: it must build on a
 //! machine that has Rust and nothing else, because it installs the rest.
 
+mod bench;
 mod build;
 mod demo;
 mod needs;
@@ -43,6 +44,8 @@ enum Task {
     Test(test::TestArguments),
     /// Run the main job with real parts: registry, two nodes, three programs, traffic, upgrade, attacks.
     Demo(demo::DemoArguments),
+    /// Measure publish to first packet, the agent's memory, and nanoseconds a packet for several chain lengths.
+    Bench(bench::BenchArguments),
     /// Check the rules of this workspace that no compiler knows.
     Tidy(tidy::TidyArguments),
 }
@@ -70,6 +73,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Web(arguments) => web::perform(&workspace, &arguments),
         Task::Test(arguments) => test::perform(&workspace, &arguments),
         Task::Demo(arguments) => demo::perform(&workspace, &arguments),
+        Task::Bench(arguments) => bench::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),
     }
 }

@@ -3,7 +3,12 @@
 //!
 //! They need root. Without it every test says so in the file that `SKEP_SKIPPED_FILE` names, and is counted as skipped.
 
+mod attacks;
+mod compose;
+mod foreign;
 mod ground;
+mod road;
+mod upgrade;
 
 /// Whether the story can be told here; when not, the reason is written down where `cargo xtask test` counts it.
 fn can_run(test: &str) -> bool {
