@@ -94,22 +94,19 @@ fn install_wasm_target(workspace: &Workspace) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// wasm-bindgen's program must have exactly the version of the crate, so every version has its own folder.
+/// wasm-bindgen's program must have exactly the version of the crate, so another version is replaced.
 fn install_wasm_bindgen(workspace: &Workspace) -> Result<()> {
-    let program = workspace.wasm_bindgen()?;
-    if program.is_file() {
+    let version = workspace.locked_version("wasm-bindgen")?;
+    let found =
+        run::captured(Command::new(workspace.wasm_bindgen()).arg("--version")).unwrap_or_default();
+    if found.split_whitespace().last() == Some(&version) {
         return Ok(());
     }
-    let version = workspace.locked_version("wasm-bindgen")?;
     say::note(&format!(
         "wasm-bindgen {version} is missing; cargo builds it now, once, in about three minutes."
     ));
-    let folder = program
-        .parent()
-        .and_then(std::path::Path::parent)
-        .context("the tools folder has no parent")?;
     let mut install = cargo_install(workspace, "wasm-bindgen-cli");
-    install.args(["--version", &version, "--root"]).arg(folder);
+    install.args(["--force", "--version", &version, "--root"]).arg(&workspace.tools);
     run::shown(&mut install)
 }
 
@@ -134,6 +131,7 @@ pub(crate) fn linter(workspace: &Workspace, program: &str) -> Option<std::path::
 fn cargo_install(workspace: &Workspace, package: &str) -> Command {
     let mut install = run::cargo(&workspace.root);
     install.env("CARGO_TARGET_DIR", workspace.tools.join("build")).env_remove("RUSTFLAGS");
-    install.args(["install", "--quiet", "--locked", package]);
+    // Not `--locked`: a mirror that lags behind its registry lacks the newest locked patch releases.
+    install.args(["install", "--quiet", package]);
     install
 }

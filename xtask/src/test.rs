@@ -123,12 +123,24 @@ fn tests(workspace: &Workspace, arguments: &TestArguments, report: &mut Report) 
     }
 }
 
+/// Crates whose tests load programs into the kernel or make namespaces.
+const NEED_ROOT: [&str; 2] = ["skep-chain-dispatcher", "skep-e2e"];
+
 /// Runs every test once, shows the output as it comes, and returns a row for each test binary.
 fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Vec<Row>> {
     let skips =
         tempfile::NamedTempFile::new().context("no file for the skipped tests could be made")?;
     let with_nextest = run::find("cargo-nextest").is_some();
     let mut command = if with_nextest { nextest(workspace) } else { cargo_test(workspace) };
+    let mut left_out = Vec::new();
+    if !run::is_root() {
+        for package in NEED_ROOT {
+            command.args(["--exclude", package]);
+            left_out.push(format!(
+                "all tests of {package}: they need root, for BPF and network namespaces"
+            ));
+        }
+    }
     command.env(SKIPS_VARIABLE, skips.path());
     command.env(PROGRAMS_VARIABLE, workspace.programs(Profile::Development.folder()));
     command.args(filter);
@@ -152,7 +164,11 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Vec<Row>> {
     let status = child.wait().context("the test runner could not be waited for")?;
     let skipped =
         std::fs::read_to_string(skips.path()).context("the skipped tests could not be read")?;
-    Ok(tally.finish(status.success(), &skipped))
+    let mut rows = tally.finish(status.success(), &skipped);
+    if !left_out.is_empty() {
+        rows.push(Row::skipped("left out", left_out));
+    }
+    Ok(rows)
 }
 
 fn nextest(workspace: &Workspace) -> Command {

@@ -42,10 +42,9 @@ impl Workspace {
         locked_version_in(&text, package)
     }
 
-    /// The wasm-bindgen program of exactly the version in Cargo.lock, installed by `cargo xtask setup`.
-    pub(crate) fn wasm_bindgen(&self) -> Result<PathBuf> {
-        let version = self.locked_version("wasm-bindgen")?;
-        Ok(self.tools.join(format!("wasm-bindgen-{version}")).join("bin").join("wasm-bindgen"))
+    /// The wasm-bindgen program, installed by `cargo xtask setup` in exactly the version in Cargo.lock.
+    pub(crate) fn wasm_bindgen(&self) -> PathBuf {
+        self.tools.join("bin").join("wasm-bindgen")
     }
 }
 
