@@ -145,15 +145,9 @@ impl Node {
     /// When the registry refuses.
     pub fn enrol(&self, registry: &Registry, token: &str, labels: &[&str]) -> Result<String> {
         let mut command = self.namespace.command(&programs::find("skep-agent")?);
-        command.args([
-            "enrol",
-            "--server",
-            registry.address(),
-            "--token",
-            token,
-            "--name",
-            &self.name,
-        ]);
+        command.args(["enrol", "--server", registry.address(), "--name", &self.name]);
+        // Not as an argument: everybody may read those.
+        command.env("SKEP_AGENT_TOKEN", token);
         command.arg("--ca").arg(registry.ca()).arg("--state").arg(self.state());
         for label in labels {
             command.args(["--label", label]);

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::{self, Profile};
 use crate::workspace::Workspace;
-use crate::{run, say, setup};
+use crate::{run, say, setup, web};
 
 #[derive(clap::Args)]
 pub(crate) struct DemoArguments {
@@ -28,6 +28,8 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &DemoArguments) -> Resul
     if !missing.is_empty() {
         bail!("still missing: {}", missing.join(", "));
     }
+    say::step("frontend", "built for the browser, embedded in the registry");
+    web::build(workspace)?;
     say::step("programs", "registry, agent, command line, built once");
     build::programs(workspace, Profile::Development)?;
 

@@ -13,7 +13,7 @@ use crate::build::{self, Profile, SELECTION};
 use crate::test::report::{Report, Row};
 use crate::test::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{run, say, setup, tidy};
+use crate::{run, say, setup, tidy, web};
 
 /// Crates that must also build for the browser.
 const WASM_CRATES: [&str; 8] =
@@ -42,6 +42,8 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &TestArguments) -> Resul
         Ok(missing) => report.add(Row::skipped("set-up", missing)),
         Err(error) => report.add(Row::failed("set-up", &error)),
     }
+    say::step("frontend", "built for the browser, embedded in the registry");
+    report.check("frontend", || web::build(workspace));
     if !arguments.only_tests {
         checks(workspace, &mut report);
     }

@@ -63,9 +63,7 @@ fn bind(workspace: &Workspace, wasm: &Path, out: &Path) -> Result<()> {
 /// wasm-bindgen of exactly the crate's version: the one `cargo xtask setup` installed, or one on PATH.
 fn bindgen_program(workspace: &Workspace) -> Result<PathBuf> {
     let wanted = workspace.locked_version("wasm-bindgen")?;
-    let installed = workspace.wasm_bindgen()?;
-    let beside = workspace.tools.join("bin").join("wasm-bindgen");
-    let found = [Some(installed), Some(beside), run::find("wasm-bindgen")];
+    let found = [Some(workspace.wasm_bindgen()), run::find("wasm-bindgen")];
     let fits = |program: &PathBuf| {
         let version = run::captured(Command::new(program).arg("--version"));
         version.is_ok_and(|text| text.split_whitespace().nth(1) == Some(&wanted))
