@@ -1,3 +1,5 @@
+//! Settings that become bytes, and those that do not fit.
+
 use serde_json::json;
 
 use super::*;

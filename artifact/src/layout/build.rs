@@ -30,6 +30,8 @@ pub fn build(
     }
     let readme = readme_blob(manifest, readme)?;
     let manifest_json = Blob::new(MEDIA_MANIFEST, manifest.canonical_json());
+    // The manifest's fields are open; what was changed after parsing is checked again.
+    Manifest::from_canonical_json(&manifest_json.bytes).map_err(LayoutError::Manifest)?;
 
     let mut others = Vec::new();
     let mut images = BTreeMap::new();

@@ -1,3 +1,5 @@
+//! Manifests that are read, and those that are refused by key.
+
 use super::*;
 
 const GOOD: &str = r#"

@@ -1,3 +1,5 @@
+//! Role files that verify, and what even an accepted key may not say.
+
 use super::*;
 
 const EXPIRES: &str = "2027-05-01T00:00:00Z";

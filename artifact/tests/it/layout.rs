@@ -42,14 +42,14 @@ key = 1
 kind = "counter"
 "#;
 
-static OBJECT: LazyLock<Vec<u8>> = LazyLock::new(limiter);
+pub(crate) static OBJECT: LazyLock<Vec<u8>> = LazyLock::new(limiter);
 
 fn manifest_with(from: &str, to: &str) -> Manifest {
     assert!(MANIFEST.contains(from), "{from}");
     Manifest::parse(&MANIFEST.replace(from, to)).unwrap()
 }
 
-fn good() -> PackageBlobs {
+pub(crate) fn good() -> PackageBlobs {
     let manifest = Manifest::parse(MANIFEST).unwrap();
     layout::build(&manifest, &[("out/limiter.bpf.o", &OBJECT)], Some("# Limiter\n")).unwrap()
 }

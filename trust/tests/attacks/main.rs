@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod accepted;
+mod archive;
 #[path = "../../../artifact/tests/it/clang.rs"]
 mod clang;
 mod content;
 mod revision;
 mod role;
+mod signature;
 mod world;
