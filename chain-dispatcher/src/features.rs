@@ -6,14 +6,21 @@ use std::io;
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
-use crate::backend;
+use crate::backend::{self, tcx};
 use crate::chain::Counting;
 use crate::error::Unsupported;
 use crate::layout;
 use crate::load::{self, Frags, LoadError, Request};
 
-/// Whether the kernel takes the dispatcher of a hook: loads the real one, empty, and lets go of it.
+/// The loopback interface, which every network namespace has.
+const LOOPBACK: u32 = 1;
+
+/// Whether the kernel can run a chain on a hook: asks whether it knows the hook, loads the real
+/// dispatcher, empty, and lets go of it.
 pub fn probe(hook: Hook) -> Result<(), Unsupported> {
+    if hook.is_tc() {
+        tcx::probe(LOOPBACK, hook)?;
+    }
     let (bytes, program) = backend::dispatcher(backend::for_hook(hook));
     let block = layout::chain_block(hook, &[], Counting::On);
     let config = EncodedConfig {

@@ -224,7 +224,7 @@ fn an_emptied_slot_is_missed_and_not_passed_until_the_next_apply_mends_it() {
 
 #[test]
 fn a_vanished_interface_is_told_and_its_pins_are_swept() {
-    Place::run(|place| {
+    Place::run_on(&Hook::ALL, |place| {
         let engine = place.engine();
         let wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 1)]);
         engine.apply(&wanted).unwrap();
@@ -245,7 +245,7 @@ fn a_vanished_interface_is_told_and_its_pins_are_swept() {
 
 #[test]
 fn everything_of_ours_comes_off_at_once() {
-    Place::run(|place| {
+    Place::run_on(&Hook::ALL, |place| {
         let engine = place.engine();
         for hook in Hook::ALL {
             engine.apply(&chain(hook, 1, vec![answering(hook, "a", 1, 2)])).unwrap();
@@ -319,7 +319,7 @@ fn tc_sections_of_every_name_load_with_functions_and_relocations() {
         SEC("tcx/egress") int modern(struct __sk_buff *ctx) { return answer(); }
         SEC("classifier") int old(struct __sk_buff *ctx) { return answer(); }
         char _license[] SEC("license") = "GPL";"#;
-    Place::run(|place| {
+    Place::run_on(&Hook::ALL, |place| {
         let engine = place.engine();
         for (generation, program) in (1..).zip(["plain", "slashed", "modern", "old"]) {
             let members = vec![member("m", 1, SOURCE, program, Hook::TcEgress)];

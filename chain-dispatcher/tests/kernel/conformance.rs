@@ -46,7 +46,7 @@ impl Dice {
 }
 
 fn check(hook: Hook, lengths: &[usize], chains_each: usize) {
-    Place::run(|place| {
+    Place::run_on(&[hook], |place| {
         let engine = place.engine();
         let mut dice = Dice(0x5eed);
         let verdicts = hook.verdicts();
@@ -117,7 +117,7 @@ fn tc_chains_of_every_length_mean_what_the_design_says() {
 
 #[test]
 fn an_empty_chain_lets_every_packet_on() {
-    Place::run(|place| {
+    Place::run_on(&Hook::ALL, |place| {
         let engine = place.engine();
         for (hook, on) in [(Hook::Xdp, 2), (Hook::TcIngress, -1), (Hook::TcEgress, -1)] {
             engine.apply(&chain(hook, 1, Vec::new())).unwrap();

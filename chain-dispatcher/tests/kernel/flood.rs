@@ -109,7 +109,7 @@ fn receive(socket: &UdpSocket, stop: &AtomicBool, received: &AtomicU32) -> Vec<u
 }
 
 fn swap_under_flood(hook: Hook, swaps: u32) {
-    Place::run(|place| {
+    Place::run_on(&[hook], |place| {
         let engine = place.engine();
         engine.apply(&chain(hook, 0, vec![witness(hook, 0)])).unwrap();
         let socket = UdpSocket::bind(("10.77.0.1", PORT)).unwrap();
@@ -157,7 +157,7 @@ fn no_packet_escapes_a_hundred_swaps_on_tc() {
 
 #[test]
 fn a_dropping_chain_stops_real_traffic_and_a_passing_one_lets_it_through() {
-    Place::run(|place| {
+    Place::run_on(&[Hook::Xdp, Hook::TcIngress], |place| {
         let engine = place.engine();
         let reaches = || {
             let socket = UdpSocket::bind(("10.77.0.1", PORT)).unwrap();

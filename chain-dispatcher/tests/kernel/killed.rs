@@ -60,7 +60,7 @@ fn steps_are_told_in_the_order_of_the_plan() {
 }
 
 fn killed_after_every_step(hook: Hook, first: Option<fn(Hook) -> Chain>) {
-    Place::run(|place| {
+    Place::run_on(&[hook], |place| {
         let mut step = 0;
         loop {
             let engine = place.engine();

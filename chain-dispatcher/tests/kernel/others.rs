@@ -116,7 +116,7 @@ fn an_xdp_program_of_somebody_else_is_left_alone_unless_asked_to_take_over() {
 
 #[test]
 fn a_tc_program_of_somebody_else_keeps_its_place() {
-    Place::run(|place| {
+    Place::run_on(&[Hook::TcIngress], |place| {
         let engine = place.engine();
         let mut theirs = aya::Ebpf::load(
             crate::place::compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes(),

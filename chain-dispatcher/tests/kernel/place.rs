@@ -2,6 +2,7 @@
 //! objects compiled on the spot, packets. Removed when dropped.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_chain_dispatcher::{
-    Chain, Counting, Engine, EngineConfig, Foreign, HookPoint, Loadable, Member,
+    Chain, Counting, Engine, EngineConfig, Foreign, HookPoint, Loadable, Member, features,
 };
 use skep_trust::LocallyTrusted;
 
@@ -26,8 +27,19 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Runs `test` on a thread of its own that lives in the inner namespace.
+    /// Runs `test`, which needs the XDP hook, on a thread of its own that lives in the inner
+    /// namespace.
     pub(crate) fn run(test: impl FnOnce(&Self) + Send) {
+        Self::run_on(&[Hook::Xdp], test);
+    }
+
+    /// As `run`, for a test that needs these hooks. Skips it, counted, where the kernel is too old
+    /// for one of them or we may not ask.
+    pub(crate) fn run_on(hooks: &[Hook], test: impl FnOnce(&Self) + Send) {
+        if let Some(reason) = hooks.iter().find_map(|hook| missing(*hook)) {
+            skip(&reason);
+            return;
+        }
         let place = Self::new();
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -147,6 +159,35 @@ impl Drop for Place {
         let _ = Command::new("umount").arg(&self.root).output();
         let _ = Command::new("ip").args(["netns", "del", &self.inner]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.outer]).output();
+    }
+}
+
+/// Why a hook cannot be tested here. A kernel that should have it is a failure, not a reason.
+fn missing(hook: Hook) -> Option<String> {
+    let unsupported = features::probe(hook).err()?;
+    if !rustix::process::geteuid().is_root() {
+        return Some("needs root".to_owned());
+    }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let newer = version(&release) >= version(unsupported.since);
+    assert!(!newer, "Linux {} should have it: {unsupported:?}", release.trim());
+    Some(unsupported.to_string())
+}
+
+/// Major and minor number of a kernel release.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Says in the file that the test runner named that this test was skipped, and why.
+fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let test = format!("{}::{}", env!("CARGO_CRATE_NAME"), thread.name().unwrap_or("a test"));
+    eprintln!("skipped {test}: {reason}");
+    if let Some(file) = std::env::var_os("SKEP_SKIPPED_FILE") {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
+        writeln!(file, "skep-chain-dispatcher::{test}\t{reason}").unwrap();
     }
 }
 

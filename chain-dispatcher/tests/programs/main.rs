@@ -3,6 +3,7 @@
 //! Each program runs alone (`BPF_PROG_TEST_RUN`), except in `together`, where they share the hooks of an interface.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+#![expect(clippy::print_stderr, reason = "a skipped test is shown")]
 
 mod case;
 mod documents;
