@@ -166,6 +166,11 @@ impl Envelope {
         self.signatures.iter().map(|signature| signature.key_id).collect()
     }
 
+    /// What the payload says it is; nothing is verified.
+    pub fn payload_type(&self) -> &str {
+        &self.payload_type
+    }
+
     /// The payload before any verification: for showing, never for acting.
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
