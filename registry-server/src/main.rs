@@ -1,1 +1,194 @@
-fn main() {}
+//! `skep-registry`: subcommands, signals, and what is printed at start. Refuses to know what the
+//! server does.
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use skep_api::v1::tokens::Scope;
+use skep_artifact::name::Namespace;
+use skep_registry_server::app::{self, App};
+use skep_registry_server::blob::BlobStore;
+use skep_registry_server::clock;
+use skep_registry_server::config::{ServeFlags, Settings};
+use skep_registry_server::faults::Faults;
+use skep_registry_server::jobs::{collect_blobs, scrub};
+use skep_registry_server::store::Store;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+#[command(name = "skep-registry", version, about = "The Skep registry: packages, search, fleet.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(ServeFlags),
+    /// API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Bring the database of a data folder to this version's form
+    Migrate {
+        /// The server's data folder
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Remove blobs that no version names and that are older than a day
+    Gc {
+        /// The server's data folder; no server may be using it
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Compare every stored blob with its digest
+    Scrub {
+        /// The server's data folder
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token, whether the server runs or not; prints its secret
+    Create {
+        /// The server's data folder
+        #[arg(long)]
+        data: PathBuf,
+        /// Who or what will use it
+        #[arg(long)]
+        name: String,
+        /// admin, publish, operate or read-fleet
+        #[arg(long, value_parser = parse_scope)]
+        scope: Scope,
+        /// The namespace a publish token is for
+        #[arg(long)]
+        namespace: Option<Namespace>,
+        /// Days it stays valid
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=365))]
+        days: u16,
+    },
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "a scope is admin, publish, operate or read-fleet".to_owned())
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match Arguments::parse().command {
+        Command::Serve(flags) => serve(&flags).await,
+        Command::Token(TokenCommand::Create { data, name, scope, namespace, days }) => {
+            token_create(&data, name, scope, namespace, days).await
+        }
+        Command::Migrate { data } => {
+            open_store(&data).await?.close().await;
+            say("The database is in this version's form.")
+        }
+        Command::Gc { data } => gc(&data).await,
+        Command::Scrub { data } => scrub_all(&data).await,
+    }
+}
+
+async fn serve(flags: &ServeFlags) -> anyhow::Result<()> {
+    let settings = match Settings::read(flags, &|name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+            bail!("The settings cannot be used:\n{}", lines.join("\n"));
+        }
+    };
+    let bound = app::bind(&settings).await?;
+    let stopping = bound.app.stopping.clone();
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        stopping.cancel();
+    });
+    say(&format!("Skep registry at {}", bound.address))?;
+    say(&format!("Admin token in {}", bound.admin_token.display()))?;
+    if bound.address.starts_with("https") && settings.data.join("ca.pem").exists() {
+        let ca = settings.data.join("ca.pem");
+        say(&format!("Clients trust it with --ca {}", ca.display()))?;
+    }
+    if let Some(path) = &settings.address_file {
+        write_address(path, &bound.address)?;
+    }
+    Ok(bound.serve().await?)
+}
+
+/// Written beside and renamed, so that a reader never sees half of it. The port is bound already:
+/// whoever connects now is answered as soon as the server runs.
+fn write_address(path: &Path, address: &str) -> anyhow::Result<()> {
+    let beside = path.with_extension("tmp");
+    std::fs::write(&beside, address)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("cannot write the address to {}", path.display()))
+}
+
+async fn open_store(data: &Path) -> anyhow::Result<Store> {
+    let path = data.join("registry.sqlite");
+    if !path.exists() {
+        bail!("{} is not the data folder of a registry.", data.display());
+    }
+    Ok(Store::open(&path).await?)
+}
+
+async fn token_create(
+    data: &Path,
+    name: String,
+    scope: Scope,
+    namespace: Option<Namespace>,
+    days: u16,
+) -> anyhow::Result<()> {
+    if (scope == Scope::Publish) != namespace.is_some() {
+        bail!("A publish token is for one namespace, the others are for none: see --namespace.");
+    }
+    let store = open_store(data).await?;
+    let namespace = namespace.map(|n| n.to_string());
+    let valid_secs = i64::from(days) * 86_400;
+    let (info, secret) = app::create_token(&store, name, scope, namespace, valid_secs).await?;
+    store.close().await;
+    tracing::info!("made token {}", info.id);
+    say(secret.reveal())
+}
+
+async fn gc(data: &Path) -> anyhow::Result<()> {
+    open_store(data).await?.close().await;
+    let app = App::open(data, Faults::default()).await?;
+    let removed = collect_blobs::run(&app, clock::now()).await?;
+    app.store.close().await;
+    say(&format!("Removed {removed} unused blobs."))
+}
+
+async fn scrub_all(data: &Path) -> anyhow::Result<()> {
+    let store = open_store(data).await?;
+    let blobs = BlobStore::at(&data.join("blobs"));
+    let found = scrub::run(&store, &blobs).await?;
+    store.close().await;
+    for digest in &found.changed {
+        say(&format!("changed: {digest}"))?;
+    }
+    for digest in &found.missing {
+        say(&format!("missing: {digest}"))?;
+    }
+    let broken = found.changed.len() + found.missing.len();
+    say(&format!("{} blobs are intact, {broken} are not.", found.intact))?;
+    if broken > 0 {
+        bail!("Publish the broken packages again, or restore the files from a backup.");
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
+}

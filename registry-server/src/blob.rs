@@ -1,0 +1,357 @@
+//! Bytes by digest, in a folder: written beside, flushed, then renamed into place.
+//! Refuses to know what the bytes mean and who may have them.
+
+use crate::faults::{FaultPoint, Faults};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use sha2::{Digest as _, Sha256};
+use skep_artifact::digest::Digest;
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Blobs up to this size are kept in memory once read: manifests and layers of ordinary packages.
+/// Larger ones are streamed from the file.
+pub const SMALL_BYTES_MAX: u64 = 256 << 10;
+/// What the memory of small blobs may hold: 2,000 packages of 32 KiB.
+const CACHE_BYTES_MAX: u64 = 64 << 20;
+
+/// Why a blob could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    #[error("the disk is full")]
+    Full,
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    #[error("the body has digest {found}, not {wanted}")]
+    WrongDigest { wanted: Digest, found: Digest },
+    #[error("the body broke off")]
+    Body { source: axum::Error },
+    #[error("no blob {digest}")]
+    Missing { digest: Digest },
+    #[error("cannot {what} {}", path.display())]
+    Io { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("a file task was cancelled")]
+    Cancelled { source: tokio::task::JoinError },
+}
+
+/// The folder of blobs.
+#[derive(Clone)]
+pub struct BlobStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    temp: PathBuf,
+    next_temp: AtomicU64,
+    cache: Mutex<Cache>,
+    faults: Faults,
+}
+
+/// First in, first out: content is immutable, so nothing is ever stale.
+#[derive(Default)]
+struct Cache {
+    bytes: u64,
+    by_digest: HashMap<Digest, Bytes>,
+    order: VecDeque<Digest>,
+}
+
+/// A stored blob that is about to be served.
+pub enum Opened {
+    /// All of it, from memory.
+    Whole(Bytes),
+    /// An open file and its length in bytes.
+    Stream(tokio::fs::File, u64),
+}
+
+impl BlobStore {
+    /// Opens the folder, making it when missing, and removes what a killed upload left behind.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`] names the folder that cannot be used.
+    pub fn open(root: &Path, faults: Faults) -> Result<Self, BlobError> {
+        let temp = root.join("tmp");
+        if temp.exists() {
+            std::fs::remove_dir_all(&temp).map_err(io_error("clear", &temp))?;
+        }
+        std::fs::create_dir_all(&temp).map_err(io_error("create", &temp))?;
+        for first in 0..=u8::MAX {
+            let folder = root.join("sha256").join(hex::encode([first]));
+            std::fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
+        }
+        Ok(Self::with(root, faults))
+    }
+
+    /// An existing folder, for reading while a server may be using it.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self::with(root, Faults::default())
+    }
+
+    fn with(root: &Path, faults: Faults) -> Self {
+        let inner = Inner {
+            root: root.to_owned(),
+            temp: root.join("tmp"),
+            next_temp: AtomicU64::new(0),
+            cache: Mutex::default(),
+            faults,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    fn path_of(&self, digest: &Digest) -> PathBuf {
+        let digits = digest.hex();
+        self.inner.root.join("sha256").join(&digits[..2]).join(digits)
+    }
+
+    /// Stores a body under its digest: hashed while it arrives, at most `limit` bytes, flushed to
+    /// the disk before it gets its name. Nothing stays behind when it fails.
+    ///
+    /// # Errors
+    /// [`BlobError`] says whether the body, its digest or the disk was at fault.
+    pub async fn put(
+        &self,
+        wanted: Digest,
+        limit: u64,
+        mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    ) -> Result<u64, BlobError> {
+        let number = self.inner.next_temp.fetch_add(1, Ordering::Relaxed);
+        let mut temp = TempFile::create(self.inner.temp.join(number.to_string()))?;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|source| BlobError::Body { source })?;
+            if temp.bytes + chunk.len() as u64 > limit {
+                return Err(BlobError::TooLarge { limit });
+            }
+            temp = blocking(move || temp.append(&chunk)).await?;
+        }
+        let target = self.path_of(&wanted);
+        let faults = self.inner.faults;
+        blocking(move || temp.keep(wanted, &target, faults)).await
+    }
+
+    /// Whether the bytes are here.
+    #[must_use]
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.path_of(digest).is_file()
+    }
+
+    /// Opens a blob for serving: small ones whole, large ones as a file.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], or [`BlobError::Io`].
+    pub async fn open_blob(&self, digest: &Digest) -> Result<Opened, BlobError> {
+        let digest = *digest;
+        if let Some(bytes) = self.cached(&digest) {
+            return Ok(Opened::Whole(bytes));
+        }
+        let path = self.path_of(&digest);
+        let (file, len) = blocking(move || open_file(digest, &path)).await?;
+        if len > SMALL_BYTES_MAX {
+            return Ok(Opened::Stream(tokio::fs::File::from_std(file), len));
+        }
+        let path = self.path_of(&digest);
+        let bytes = blocking(move || read_file(file, len, &path)).await?;
+        self.remember(digest, bytes.clone());
+        Ok(Opened::Whole(bytes))
+    }
+
+    /// Reads a whole blob of at most `limit` bytes. Blocks: call it off the async threads.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], [`BlobError::TooLarge`] or [`BlobError::Io`].
+    pub fn read_blocking(&self, digest: &Digest, limit: u64) -> Result<Bytes, BlobError> {
+        let path = self.path_of(digest);
+        let (file, len) = open_file(*digest, &path)?;
+        if len > limit {
+            return Err(BlobError::TooLarge { limit });
+        }
+        read_file(file, len, &path)
+    }
+
+    /// Removes a blob. Nobody may be able to name it any more when this is called.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`]; a blob that is gone already is no error.
+    pub fn remove_blocking(&self, digest: &Digest) -> Result<(), BlobError> {
+        self.cache().forget(digest);
+        let path = self.path_of(digest);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.inner.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cached(&self, digest: &Digest) -> Option<Bytes> {
+        self.cache().by_digest.get(digest).cloned()
+    }
+
+    fn remember(&self, digest: Digest, bytes: Bytes) {
+        let mut cache = self.cache();
+        let len = bytes.len() as u64;
+        if cache.by_digest.insert(digest, bytes).is_some() {
+            return;
+        }
+        cache.bytes += len;
+        cache.order.push_back(digest);
+        while cache.bytes > CACHE_BYTES_MAX
+            && let Some(oldest) = cache.order.pop_front()
+        {
+            cache.forget(&oldest);
+        }
+    }
+}
+
+impl Cache {
+    fn forget(&mut self, digest: &Digest) {
+        if let Some(bytes) = self.by_digest.remove(digest) {
+            self.bytes -= bytes.len() as u64;
+        }
+    }
+}
+
+/// A file that removes itself unless it is kept.
+struct TempFile {
+    path: PathBuf,
+    file: File,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl TempFile {
+    fn create(path: PathBuf) -> Result<Self, BlobError> {
+        let file = File::create_new(&path).map_err(io_error("create", &path))?;
+        Ok(Self { path, file, hasher: Sha256::new(), bytes: 0 })
+    }
+
+    fn append(mut self, chunk: &[u8]) -> Result<Self, BlobError> {
+        self.hasher.update(chunk);
+        self.file.write_all(chunk).map_err(io_error("write", &self.path))?;
+        self.bytes += chunk.len() as u64;
+        Ok(self)
+    }
+
+    /// Flush, compare, rename, flush the folder: after this the blob survives a power cut.
+    fn keep(mut self, wanted: Digest, target: &Path, faults: Faults) -> Result<u64, BlobError> {
+        faults.pass(FaultPoint::BlobWritten);
+        let found = Digest::from_bytes(std::mem::take(&mut self.hasher).finalize().into());
+        if found != wanted {
+            return Err(BlobError::WrongDigest { wanted, found });
+        }
+        self.file.sync_all().map_err(io_error("flush", &self.path))?;
+        std::fs::rename(&self.path, target).map_err(io_error("name", target))?;
+        faults.pass(FaultPoint::BlobRenamed);
+        if let Some(folder) = target.parent() {
+            let opened = File::open(folder).map_err(io_error("open", folder))?;
+            opened.sync_all().map_err(io_error("flush", folder))?;
+        }
+        Ok(self.bytes)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // Gone already when it was kept: the rename took the name.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn open_file(digest: Digest, path: &Path) -> Result<(File, u64), BlobError> {
+    let file = File::open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => BlobError::Missing { digest },
+        _ => io_error("open", path)(e),
+    })?;
+    let len = file.metadata().map_err(io_error("look at", path))?.len();
+    Ok((file, len))
+}
+
+fn read_file(mut file: File, len: u64, path: &Path) -> Result<Bytes, BlobError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    io::Read::read_to_end(&mut file, &mut bytes).map_err(io_error("read", path))?;
+    Ok(Bytes::from(bytes))
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError {
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BlobError::Full,
+        _ => BlobError::Io { what, path: path.to_owned(), source },
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|source| BlobError::Cancelled { source })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    fn body(
+        chunks: &[&'static [u8]],
+    ) -> impl Stream<Item = Result<Bytes, axum::Error>> + Unpin + use<> {
+        let chunks: Vec<_> = chunks.iter().map(|c| Ok(Bytes::from_static(c))).collect();
+        stream::iter(chunks)
+    }
+
+    fn left_behind(folder: &Path) -> usize {
+        std::fs::read_dir(folder.join("tmp")).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_read_back_and_a_wrong_or_oversize_body_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(folder.path(), Faults::default()).unwrap();
+        let digest = Digest::of(b"hello world");
+        assert_eq!(store.put(digest, 100, body(&[b"hello ", b"world"])).await.unwrap(), 11);
+        assert_eq!(&store.read_blocking(&digest, 100).unwrap()[..], b"hello world");
+        let Opened::Whole(bytes) = store.open_blob(&digest).await.unwrap() else {
+            panic!("a small blob comes whole")
+        };
+        assert_eq!(&bytes[..], b"hello world");
+
+        let other = Digest::of(b"other");
+        let wrong = store.put(other, 100, body(&[b"evil"])).await;
+        assert!(matches!(wrong, Err(BlobError::WrongDigest { .. })));
+        let long = store.put(other, 4, body(&[b"other"])).await;
+        assert!(matches!(long, Err(BlobError::TooLarge { limit: 4 })));
+        assert!(!store.has(&other));
+        assert_eq!(left_behind(folder.path()), 0);
+
+        store.remove_blocking(&digest).unwrap();
+        assert!(matches!(store.open_blob(&digest).await, Err(BlobError::Missing { .. })));
+    }
+
+    #[test]
+    fn opening_clears_what_a_killed_upload_left() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("tmp")).unwrap();
+        std::fs::write(folder.path().join("tmp/0"), b"half").unwrap();
+        BlobStore::open(folder.path(), Faults::default()).unwrap();
+        assert_eq!(left_behind(folder.path()), 0);
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(folder.path(), Faults::default()).unwrap();
+        let chunk = Bytes::from(vec![0; 1 << 20]);
+        for i in 0..100u32 {
+            store.remember(Digest::of(&i.to_be_bytes()), chunk.clone());
+        }
+        assert!(store.cache().bytes <= CACHE_BYTES_MAX);
+        assert!(store.cached(&Digest::of(&99u32.to_be_bytes())).is_some());
+        assert!(store.cached(&Digest::of(&0u32.to_be_bytes())).is_none());
+    }
+}

@@ -1,0 +1,500 @@
+//! The fleet's control plane: policies in, desired state of every node out, nodes woken. Holds the
+//! fleet in memory and writes every decision before it acts on it. Refuses to know HTTP and to
+//! decide what may run: nodes verify the operators' signatures themselves.
+
+use crate::clock;
+use crate::live::{Desired, Node, Offer, PackageChange};
+use crate::secret::{Kind, NoRandomness, Secret, SecretHash};
+use crate::store::nodes::{StoredNode, StoredNodeToken, WantedChange};
+use crate::store::policies::StoredPolicy;
+use crate::store::{Store, StoreError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::value::RawValue;
+use skep_api::v1::nodes::{EnrolRequest, EnrolResponse, NodeDetail, NodeSummary};
+use skep_api::v1::policies::{ApplyReceipt, PolicyInfo};
+use skep_api::v1::sync::{DESIRED_BYTES_MAX, DesiredState, POLICIES_MAX, Report};
+use skep_artifact::digest::Digest;
+use skep_artifact::dsse::{DsseError, Envelope, POLICY_PAYLOAD_TYPE};
+use skep_artifact::name::{PackageName, Version};
+use skep_fleet::ids::{Generation, NodeName, PolicyName};
+use skep_fleet::policy::{PolicyError, PolicyRevision};
+use skep_fleet::selector::{LABELS_MAX, Labels};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::Mutex;
+
+/// Longest label key and value in bytes: a DNS name fits.
+pub const LABEL_BYTES_MAX: usize = 253;
+
+/// Why the control plane did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("the envelope is not base64")]
+    EnvelopeText,
+    #[error("the envelope is refused")]
+    Envelope { source: DsseError },
+    #[error("the envelope holds '{found}', not a policy revision")]
+    PayloadType { found: String },
+    #[error("the policy revision is refused")]
+    Revision { source: PolicyError },
+    #[error("the policy names {package} {version}, which is not published here")]
+    NoSuchPackage { package: PackageName, version: Version },
+    #[error("{package} {version} has index {published}, the policy names {named}")]
+    OtherIndex { package: PackageName, version: Version, published: Digest, named: Digest },
+    #[error("policy {policy} is at revision {stored}; revision {found} is not newer")]
+    Stale { policy: PolicyName, stored: u64, found: u64 },
+    #[error(
+        "node {node} would have {policies} policies of {bytes} bytes; at most {POLICIES_MAX} of {DESIRED_BYTES_MAX} bytes are allowed"
+    )]
+    TooMuch { node: NodeName, policies: usize, bytes: usize },
+    #[error("the node token is refused")]
+    TokenRefused,
+    #[error("the name {name} is taken")]
+    NameTaken { name: NodeName },
+    #[error(
+        "{found} labels, or one of more than {LABEL_BYTES_MAX} bytes; at most {LABELS_MAX} are allowed"
+    )]
+    Labels { found: usize },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+}
+
+/// The fleet of this registry.
+pub struct Fleet {
+    store: Store,
+    started_at: i64,
+    roster: RwLock<Roster>,
+    policies: RwLock<Policies>,
+    installs: RwLock<HashMap<PackageName, u64>>,
+    /// Changes to policies and enrolments go one after the other.
+    changing: Mutex<()>,
+}
+
+type Policies = BTreeMap<PolicyName, Arc<HeldPolicy>>;
+
+#[derive(Default)]
+struct Roster {
+    by_name: BTreeMap<NodeName, Arc<Node>>,
+    by_credential: HashMap<[u8; 32], Arc<Node>>,
+}
+
+struct HeldPolicy {
+    stored: StoredPolicy,
+    /// The envelope as nodes get it.
+    base64: String,
+}
+
+impl HeldPolicy {
+    fn new(stored: StoredPolicy) -> Arc<Self> {
+        let base64 = BASE64.encode(&stored.envelope);
+        Arc::new(Self { stored, base64 })
+    }
+
+    /// Whether the policy asks a node with these labels for anything.
+    fn selects(&self, labels: &Labels) -> bool {
+        !self.stored.revision.removed && self.stored.revision.nodes.matches(labels)
+    }
+}
+
+impl Fleet {
+    /// Loads the fleet and completes what a crash may have left: a node whose desired state is not
+    /// what the policies say gets the next generation.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    pub async fn load(store: Store) -> Result<Self, ControlError> {
+        let held = store.policies().await?.into_iter().map(HeldPolicy::new);
+        let policies: Policies = held.map(|p| (p.stored.revision.name.clone(), p)).collect();
+        let mut offers = Offers::default();
+        let (mut roster, mut changes) = (Roster::default(), Vec::new());
+        for stored in store.nodes().await? {
+            let seen = stored.policies.iter().cloned().collect();
+            let offer = offers.get(&policies, &stored.name, &stored.labels, &seen)?;
+            let mut generation = stored.wanted.generation;
+            if offer.digest != stored.wanted.digest {
+                generation = Generation(generation.0 + 1);
+                changes.push(change(&stored.name, generation, &offer));
+            }
+            roster.put(Arc::new(Node::new(stored, Desired { generation, offer })));
+        }
+        if !changes.is_empty() {
+            store.put_wanted(None, &changes).await?;
+        }
+        let mut installs = HashMap::new();
+        for package in roster.by_name.values().flat_map(|node| node.packages()) {
+            *installs.entry(package).or_default() += 1;
+        }
+        Ok(Self {
+            store,
+            started_at: clock::now(),
+            roster: RwLock::new(roster),
+            policies: RwLock::new(policies),
+            installs: RwLock::new(installs),
+            changing: Mutex::default(),
+        })
+    }
+
+    /// Stores a signed revision and wakes every node whose desired state it changes. The very
+    /// bytes that are stored already are accepted again: an answer may have been lost.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing changed then.
+    pub async fn apply(&self, envelope: Vec<u8>, by: &str) -> Result<ApplyReceipt, ControlError> {
+        let revision = read_revision(&envelope)?;
+        self.check_packages(&revision).await?;
+        let _one = self.changing.lock().await;
+        let name = revision.name.clone();
+        let mut policies = self.policies().clone();
+        let found = revision.revision;
+        if let Some(held) = policies.get(&name) {
+            let stored = held.stored.revision.revision;
+            if held.stored.envelope == envelope {
+                let policy = name.to_string();
+                return Ok(ApplyReceipt { policy, revision: found, nodes: Vec::new() });
+            }
+            if found <= stored {
+                return Err(ControlError::Stale { policy: name, stored, found });
+            }
+        }
+        let applied_at = clock::now();
+        let stored = StoredPolicy { revision, envelope, applied_at, applied_by: by.to_owned() };
+        policies.insert(name.clone(), HeldPolicy::new(stored.clone()));
+        let wakes = self.wakes(&policies)?;
+        let changes: Vec<WantedChange> = wakes
+            .iter()
+            .map(|(node, desired)| change(&node.name, desired.generation, &desired.offer))
+            .collect();
+        self.store.put_wanted(Some(&stored), &changes).await?;
+        *write(&self.policies) = policies;
+        for (node, desired) in &wakes {
+            node.want(desired.clone());
+        }
+        let nodes: Vec<String> = wakes.iter().map(|(node, _)| node.name.to_string()).collect();
+        tracing::info!(policy = %name, revision = found, nodes = nodes.len(), by,
+            "policy {name} is at revision {found} and changes {} nodes", nodes.len());
+        Ok(ApplyReceipt { policy: name.to_string(), revision: found, nodes })
+    }
+
+    /// Nodes for which these policies mean something else than what they have now.
+    fn wakes(&self, policies: &Policies) -> Result<Vec<(Arc<Node>, Desired)>, ControlError> {
+        let mut offers = Offers::default();
+        let mut wakes = Vec::new();
+        for node in self.roster().by_name.values() {
+            let now = node.desired();
+            let offer = offers.get(policies, &node.name, &node.labels, &now.offer.policies)?;
+            if offer.digest != now.offer.digest {
+                let generation = Generation(now.generation.0 + 1);
+                wakes.push((node.clone(), Desired { generation, offer }));
+            }
+        }
+        Ok(wakes)
+    }
+
+    async fn check_packages(&self, revision: &PolicyRevision) -> Result<(), ControlError> {
+        for program in &revision.programs {
+            let (package, version) = (program.package.clone(), program.version.clone());
+            match self.store.version(&package, &version).await? {
+                None => return Err(ControlError::NoSuchPackage { package, version }),
+                Some(detail) if detail.summary.index != program.index => {
+                    return Err(ControlError::OtherIndex {
+                        package,
+                        version,
+                        published: detail.summary.index,
+                        named: program.index,
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Enrols a node, or gives a known one (same name, same instance) a fresh credential.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing changed then.
+    pub async fn enrol(&self, request: EnrolRequest) -> Result<EnrolResponse, ControlError> {
+        let EnrolRequest { token, name, labels, instance } = request;
+        let token = self.node_token(&token).await?;
+        let instance = SecretHash::of_instance(&instance);
+        let labels = merged(labels, &token.labels)?;
+        let credential = Secret::draw(Kind::NodeCredential)?;
+
+        let _one = self.changing.lock().await;
+        let earlier = self.roster().by_name.get(&name).cloned();
+        if earlier.as_ref().is_some_and(|node| !node.instance.same_as(&instance)) {
+            return Err(ControlError::NameTaken { name });
+        }
+        let desired = self.desired_of(&name, &labels, earlier.as_deref())?;
+        let node = StoredNode {
+            name: name.clone(),
+            instance,
+            credential: credential.hash(),
+            node_token: token.hash.id(),
+            labels: labels.clone(),
+            wanted: desired.wanted(),
+            last_seen_at: None,
+            report: None,
+            policies: desired.offer.policies.iter().cloned().collect(),
+        };
+        self.keep(&node, &token, earlier.as_deref()).await?;
+        let node = Arc::new(Node::new(node, desired));
+        if let Some(earlier) = &earlier {
+            node.inherit(earlier);
+        }
+        write(&self.roster).put(node);
+        tracing::info!(node = %name, "node {name} is enrolled");
+        Ok(EnrolResponse { name, credential: credential.reveal().to_owned(), labels })
+    }
+
+    /// A repeated enrolment costs no use of the token; a used-up token still serves the node that
+    /// used it, whose answer may have been lost.
+    async fn keep(
+        &self,
+        node: &StoredNode,
+        token: &StoredNodeToken,
+        earlier: Option<&Node>,
+    ) -> Result<(), ControlError> {
+        let now = clock::now();
+        let repeats = earlier.is_some_and(|e| e.node_token == node.node_token);
+        if repeats || (earlier.is_some() && token.uses_left > 0) {
+            return Ok(self.store.renew_node(node, now).await?);
+        }
+        if earlier.is_none() && self.store.add_node(node, now).await? {
+            return Ok(());
+        }
+        Err(ControlError::TokenRefused)
+    }
+
+    async fn node_token(&self, text: &str) -> Result<StoredNodeToken, ControlError> {
+        let hash = SecretHash::of_text(Kind::NodeToken, text).ok_or(ControlError::TokenRefused)?;
+        let stored = self.store.node_token(&hash.id()).await?;
+        let valid = |t: &StoredNodeToken| t.hash.same_as(&hash) && t.expires_at > clock::now();
+        stored.filter(valid).ok_or(ControlError::TokenRefused)
+    }
+
+    fn desired_of(
+        &self,
+        name: &NodeName,
+        labels: &Labels,
+        earlier: Option<&Node>,
+    ) -> Result<Desired, ControlError> {
+        let now = earlier.map(Node::desired);
+        let seen = now.as_ref().map(|d| d.offer.policies.clone()).unwrap_or_default();
+        let offer = Offers::default().get(&self.policies(), name, labels, &seen)?;
+        let generation = match now {
+            Some(now) if now.offer.digest == offer.digest => now.generation,
+            Some(now) => Generation(now.generation.0 + 1),
+            None => Generation(1),
+        };
+        Ok(Desired { generation, offer })
+    }
+
+    /// Makes a token with which `uses` nodes may enrol.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn create_node_token(
+        &self,
+        labels: Labels,
+        uses: u32,
+        expires_at: i64,
+        by: &str,
+    ) -> Result<Secret, ControlError> {
+        let labels = merged(labels, &Labels::new())?;
+        let secret = Secret::draw(Kind::NodeToken)?;
+        let token = StoredNodeToken {
+            hash: secret.hash(),
+            labels,
+            uses_left: uses,
+            created_at: clock::now(),
+            expires_at,
+            created_by: by.to_owned(),
+        };
+        self.store.add_node_token(&token).await?;
+        Ok(secret)
+    }
+
+    /// Keeps a node's report.
+    pub fn reported(&self, node: &Node, report: Report) {
+        let Some(PackageChange { before, after }) = node.reported(report, clock::now()) else {
+            return;
+        };
+        let mut installs = write(&self.installs);
+        for gone in before.difference(&after) {
+            let left = installs.get(gone).copied().unwrap_or(0).saturating_sub(1);
+            installs.insert(gone.clone(), left);
+        }
+        for new in after.difference(&before) {
+            *installs.entry(new.clone()).or_default() += 1;
+        }
+    }
+
+    /// Nodes that run a package by their last report.
+    #[must_use]
+    pub fn installs(&self, package: &PackageName) -> u64 {
+        let installs = self.installs.read().unwrap_or_else(PoisonError::into_inner);
+        installs.get(package).copied().unwrap_or(0)
+    }
+
+    /// The node with this credential.
+    #[must_use]
+    pub fn node_with(&self, credential: &SecretHash) -> Option<Arc<Node>> {
+        let node = self.roster().by_credential.get(credential.as_bytes()).cloned()?;
+        node.credential.same_as(credential).then_some(node)
+    }
+
+    /// All nodes, by name.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeSummary> {
+        let now = clock::now();
+        self.roster().by_name.values().map(|node| node.summary(self.started_at, now)).collect()
+    }
+
+    /// One node.
+    #[must_use]
+    pub fn node(&self, name: &NodeName) -> Option<NodeDetail> {
+        let node = self.roster().by_name.get(name).cloned()?;
+        Some(node.detail(self.started_at, clock::now()))
+    }
+
+    /// How many nodes are enrolled.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.roster().by_name.len()
+    }
+
+    /// Every policy with the nodes it selects now.
+    #[must_use]
+    pub fn policy_list(&self) -> Vec<PolicyInfo> {
+        let roster = self.roster();
+        let info = |held: &Arc<HeldPolicy>| {
+            let selected = roster.by_name.values().filter(|node| held.selects(&node.labels));
+            PolicyInfo {
+                revision: held.stored.revision.clone(),
+                digest: Digest::of(&held.stored.envelope),
+                envelope: held.base64.clone(),
+                applied_at: held.stored.applied_at,
+                applied_by: held.stored.applied_by.clone(),
+                nodes: selected.map(|node| node.name.to_string()).collect(),
+            }
+        };
+        self.policies().values().map(info).collect()
+    }
+
+    /// Writes who was heard of and what they said, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is tried again next time.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let nodes: Vec<Arc<Node>> = self.roster().by_name.values().cloned().collect();
+        let heard: Vec<_> = nodes
+            .iter()
+            .filter_map(|node| node.take_sighting().map(|sighting| (node, sighting)))
+            .collect();
+        if heard.is_empty() {
+            return Ok(());
+        }
+        let (nodes, sightings): (Vec<_>, Vec<_>) = heard.into_iter().unzip();
+        let written = self.store.put_sightings(&sightings).await;
+        if written.is_err() {
+            nodes.iter().zip(&sightings).for_each(|(node, s)| node.return_sighting(s));
+        }
+        written
+    }
+
+    fn roster(&self) -> RwLockReadGuard<'_, Roster> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn policies(&self) -> RwLockReadGuard<'_, Policies> {
+        self.policies.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Roster {
+    fn put(&mut self, node: Arc<Node>) {
+        if let Some(earlier) = self.by_name.insert(node.name.clone(), node.clone()) {
+            self.by_credential.remove(earlier.credential.as_bytes());
+        }
+        self.by_credential.insert(*node.credential.as_bytes(), node);
+    }
+}
+
+/// Offers by the policies in them: nodes that want the same share one.
+#[derive(Default)]
+struct Offers {
+    made: HashMap<BTreeSet<PolicyName>, Arc<Offer>>,
+}
+
+impl Offers {
+    /// What a node is offered: the newest revision of every policy that selects it, and of every
+    /// policy it was told about before, so that it learns of a removal from the operator's signature.
+    fn get(
+        &mut self,
+        policies: &Policies,
+        node: &NodeName,
+        labels: &Labels,
+        seen: &BTreeSet<PolicyName>,
+    ) -> Result<Arc<Offer>, ControlError> {
+        let meant = policies.iter().filter(|(n, p)| p.selects(labels) || seen.contains(*n));
+        let names: BTreeSet<PolicyName> = meant.map(|(name, _)| name.clone()).collect();
+        if let Some(offer) = self.made.get(&names) {
+            return Ok(offer.clone());
+        }
+        let held = names.iter().filter_map(|name| policies.get(name));
+        let envelopes: Vec<String> = held.map(|policy| policy.base64.clone()).collect();
+        let bytes: usize = envelopes.iter().map(|envelope| envelope.len() + 3).sum();
+        if names.len() > POLICIES_MAX || bytes > DESIRED_BYTES_MAX / 2 {
+            let policies = names.len();
+            return Err(ControlError::TooMuch { node: node.clone(), policies, bytes });
+        }
+        let digest = DesiredState::digest_of(&envelopes);
+        let json = serde_json::to_string(&envelopes).and_then(RawValue::from_string);
+        let envelopes = json.map_err(|e| StoreError::Corrupt {
+            what: "list of envelopes",
+            reason: e.to_string(),
+        })?;
+        let offer = Arc::new(Offer { digest, policies: names.clone(), envelopes });
+        self.made.insert(names, offer.clone());
+        Ok(offer)
+    }
+}
+
+fn change(node: &NodeName, generation: Generation, offer: &Offer) -> WantedChange {
+    WantedChange {
+        node: node.clone(),
+        wanted: crate::store::nodes::Wanted { generation, digest: offer.digest },
+        policies: offer.policies.iter().cloned().collect(),
+    }
+}
+
+/// Reads what an operator signed. Whether the signature counts is for the nodes to say.
+fn read_revision(envelope: &[u8]) -> Result<PolicyRevision, ControlError> {
+    let envelope = Envelope::parse(envelope).map_err(|source| ControlError::Envelope { source })?;
+    if envelope.payload_type() != POLICY_PAYLOAD_TYPE {
+        let found = envelope.payload_type().chars().take(100).collect();
+        return Err(ControlError::PayloadType { found });
+    }
+    PolicyRevision::from_json(envelope.unverified_payload())
+        .map_err(|source| ControlError::Revision { source })
+}
+
+/// A node's own labels under those of its token, which win.
+fn merged(own: Labels, tokens: &Labels) -> Result<Labels, ControlError> {
+    let mut labels = own;
+    labels.extend(tokens.iter().map(|(key, value)| (key.clone(), value.clone())));
+    let too_long = |text: &String| text.is_empty() || text.len() > LABEL_BYTES_MAX;
+    let bad = labels.iter().any(|(key, value)| too_long(key) || value.len() > LABEL_BYTES_MAX);
+    if bad || labels.len() > LABELS_MAX {
+        return Err(ControlError::Labels { found: labels.len() });
+    }
+    Ok(labels)
+}

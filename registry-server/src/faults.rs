@@ -1,0 +1,70 @@
+//! Named points of the publish road at which a test can have the process killed. Compiled to
+//! nothing in release builds without the feature `fault-points`.
+
+/// Where the process may be told to die, in the order a publish passes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultPoint {
+    /// A blob's bytes are in the temporary file, not yet flushed.
+    BlobWritten,
+    /// The file has its final name; the database does not know it.
+    BlobRenamed,
+    /// The blob is stored and known; the caller has not been told.
+    BlobStored,
+    /// The package was opened and verified; nothing of it is written.
+    PublishVerified,
+    /// Everything is written inside the transaction, which is not committed.
+    PublishWritten,
+    /// The transaction is committed; the caller has not been told.
+    PublishCommitted,
+}
+
+impl FaultPoint {
+    /// Every point, for the test that walks them.
+    pub const ALL: [Self; 6] = [
+        Self::BlobWritten,
+        Self::BlobRenamed,
+        Self::BlobStored,
+        Self::PublishVerified,
+        Self::PublishWritten,
+        Self::PublishCommitted,
+    ];
+
+    /// The name `SKEP_FAULT_POINT` is set to.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BlobWritten => "blob-written",
+            Self::BlobRenamed => "blob-renamed",
+            Self::BlobStored => "blob-stored",
+            Self::PublishVerified => "publish-verified",
+            Self::PublishWritten => "publish-written",
+            Self::PublishCommitted => "publish-committed",
+        }
+    }
+}
+
+/// The one armed point, if any.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    armed: Option<FaultPoint>,
+}
+
+impl Faults {
+    /// Arms the point with this name; an unknown name arms nothing.
+    #[must_use]
+    pub fn named(name: Option<&str>) -> Self {
+        let armed = FaultPoint::ALL.into_iter().find(|point| Some(point.name()) == name);
+        Self { armed }
+    }
+
+    /// Kills the process as `kill -9` would when this point is armed.
+    pub fn pass(self, point: FaultPoint) {
+        #[cfg(any(debug_assertions, feature = "fault-points"))]
+        if self.armed == Some(point) {
+            let me = rustix::process::getpid();
+            let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
+        }
+        #[cfg(not(any(debug_assertions, feature = "fault-points")))]
+        let _ = (self.armed, point);
+    }
+}

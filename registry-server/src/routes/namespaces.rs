@@ -1,0 +1,99 @@
+//! Namespaces: claiming, listing, and the newest role file.
+
+use super::extract::{ApiJson, ApiPath, name};
+use crate::app::App;
+use crate::auth::Admin;
+use crate::clock;
+use crate::error::{ApiError, RequestError};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use skep_api::reason::ErrorBody;
+use skep_api::v1::namespaces::{ClaimNamespace, NamespaceInfo};
+use skep_artifact::digest::Digest;
+use skep_artifact::limits::SIGNATURES_MAX;
+use skep_artifact::name::Namespace;
+use std::collections::HashSet;
+
+/// Every namespace.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct NamespaceList {
+    pub namespaces: Vec<NamespaceInfo>,
+}
+
+/// List namespaces
+#[utoipa::path(get, path = "/v1/namespaces", tag = "namespaces", security(()),
+    responses((status = 200, body = NamespaceList)))]
+pub async fn list(State(app): State<App>) -> Result<Json<NamespaceList>, ApiError> {
+    Ok(Json(NamespaceList { namespaces: app.store.namespaces().await? }))
+}
+
+/// Claim a namespace for its publisher's keys
+#[utoipa::path(post, path = "/v1/namespaces", tag = "namespaces", request_body = ClaimNamespace,
+    security(("token" = [])),
+    responses((status = 201, body = NamespaceInfo), (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody)))]
+pub async fn claim(
+    State(app): State<App>,
+    _admin: Admin,
+    ApiJson(claim): ApiJson<ClaimNamespace>,
+) -> Result<(StatusCode, Json<NamespaceInfo>), ApiError> {
+    let keys = claim.keys.len();
+    let distinct = claim.keys.iter().collect::<HashSet<_>>().len();
+    if keys == 0 || keys > SIGNATURES_MAX || distinct != keys {
+        return Err(ApiError::malformed(format!(
+            "A namespace has 1 to {SIGNATURES_MAX} keys, each of them once."
+        )));
+    }
+    if claim.threshold == 0 || claim.threshold as usize > keys {
+        return Err(ApiError::malformed(format!("The threshold is 1 to {keys} for {keys} keys.")));
+    }
+    if !app.store.claim_namespace(&claim, clock::now()).await? {
+        return Err(RequestError::NamespaceExists { name: claim.name.to_string() }.into());
+    }
+    let ClaimNamespace { name, keys, threshold } = claim;
+    let info = NamespaceInfo { name, keys, threshold, role_version: 0, packages: 0 };
+    Ok((StatusCode::CREATED, Json(info)))
+}
+
+/// One namespace with its keys
+#[utoipa::path(get, path = "/v1/namespaces/{namespace}", tag = "namespaces", security(()),
+    params(("namespace" = String, Path)),
+    responses((status = 200, body = NamespaceInfo), (status = 404, body = ErrorBody)))]
+pub async fn show(
+    State(app): State<App>,
+    ApiPath(namespace): ApiPath<String>,
+) -> Result<Json<NamespaceInfo>, ApiError> {
+    let namespace: Namespace = name("Namespace", &namespace)?;
+    let found = app.store.namespace(&namespace).await?;
+    found.map(Json).ok_or_else(|| ApiError::not_found(format!("Namespace {namespace}")))
+}
+
+/// The newest role file, byte for byte as it was signed
+#[utoipa::path(get, path = "/v1/namespaces/{namespace}/role", tag = "namespaces", security(()),
+    params(("namespace" = String, Path)),
+    responses((status = 200, content_type = "application/json", body = Object), (status = 304),
+        (status = 404, body = ErrorBody)))]
+pub async fn role(
+    State(app): State<App>,
+    ApiPath(namespace): ApiPath<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let namespace: Namespace = name("Namespace", &namespace)?;
+    let role = app.store.role(&namespace).await?;
+    let role = role.ok_or_else(|| ApiError::not_found(format!("A role file of {namespace}")))?;
+    let etag = format!("\"{}\"", Digest::of(&role).hex());
+    let fresh = [
+        (header::ETAG, etag.clone()),
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    let same = headers.get(header::IF_NONE_MATCH).is_some_and(|have| have == etag.as_str());
+    if same {
+        return Ok((StatusCode::NOT_MODIFIED, fresh).into_response());
+    }
+    Ok((fresh, role).into_response())
+}

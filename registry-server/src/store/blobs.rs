@@ -1,0 +1,83 @@
+//! Which blobs are stored and since when. Refuses to know where their bytes are.
+
+use super::{Store, StoreError, digest, failed, signed};
+use skep_artifact::digest::Digest;
+
+impl Store {
+    /// Notes an upload; a repeated one renews the time from which an unused blob is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn note_blob(
+        &self,
+        blob: &Digest,
+        size_bytes: u64,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let note = "INSERT INTO blobs (digest, size_bytes, stored_at) VALUES (?, ?, ?) \
+             ON CONFLICT (digest) DO UPDATE SET stored_at = excluded.stored_at";
+        sqlx::query(note)
+            .bind(&blob.as_bytes()[..])
+            .bind(signed("blob size", size_bytes)?)
+            .bind(now)
+            .execute(&self.write)
+            .await
+            .map_err(failed("note a blob"))?;
+        Ok(())
+    }
+
+    /// Whether a blob was noted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn knows_blob(&self, blob: &Digest) -> Result<bool, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM blobs WHERE digest = ?")
+            .bind(&blob.as_bytes()[..])
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed("look for a blob"))?;
+        Ok(found.is_some())
+    }
+
+    /// Forgets at most `most` blobs that no version names and that were uploaded before `before`.
+    /// Returns them; their files may go now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_unused_blobs(
+        &self,
+        before: i64,
+        most: u32,
+    ) -> Result<Vec<Digest>, StoreError> {
+        let forget = "DELETE FROM blobs WHERE digest IN (\
+             SELECT digest FROM blobs b WHERE stored_at < ? AND NOT EXISTS (\
+             SELECT 1 FROM version_blobs v WHERE v.digest = b.digest) LIMIT ?) RETURNING digest";
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar(forget)
+            .bind(before)
+            .bind(most)
+            .fetch_all(&self.write)
+            .await
+            .map_err(failed("forget unused blobs"))?;
+        rows.iter().map(|row| digest(row)).collect()
+    }
+
+    /// Every blob after `after`, in order, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn blobs_after(
+        &self,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<Digest>, StoreError> {
+        let from = after.map(|d| d.as_bytes().to_vec()).unwrap_or_default();
+        let list = "SELECT digest FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?";
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar(list)
+            .bind(from)
+            .bind(most)
+            .fetch_all(&self.read)
+            .await
+            .map_err(failed("list blobs"))?;
+        rows.iter().map(|row| digest(row)).collect()
+    }
+}

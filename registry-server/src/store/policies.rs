@@ -1,0 +1,44 @@
+//! The newest revision of each policy. Refuses to know which nodes it is for.
+
+use super::{Store, StoreError, failed};
+use skep_fleet::policy::PolicyRevision;
+
+/// A revision as it was handed in.
+#[derive(Debug, Clone)]
+pub struct StoredPolicy {
+    pub revision: PolicyRevision,
+    /// The envelope's bytes.
+    pub envelope: Vec<u8>,
+    pub applied_at: i64,
+    pub applied_by: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct PolicyRow {
+    envelope: Vec<u8>,
+    payload: Vec<u8>,
+    applied_at: i64,
+    applied_by: String,
+}
+
+impl Store {
+    /// The newest revision of every policy, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
+        let select = "SELECT envelope, payload, applied_at, applied_by FROM policies ORDER BY name";
+        let rows: Vec<PolicyRow> =
+            sqlx::query_as(select).fetch_all(&self.read).await.map_err(failed("list policies"))?;
+        rows.into_iter().map(PolicyRow::read).collect()
+    }
+}
+
+impl PolicyRow {
+    fn read(self) -> Result<StoredPolicy, StoreError> {
+        let revision = PolicyRevision::from_json(&self.payload)
+            .map_err(|e| StoreError::Corrupt { what: "policy", reason: e.to_string() })?;
+        let Self { envelope, applied_at, applied_by, .. } = self;
+        Ok(StoredPolicy { revision, envelope, applied_at, applied_by })
+    }
+}
