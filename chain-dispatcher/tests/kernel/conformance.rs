@@ -4,7 +4,7 @@
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 use skep_chain_dispatcher::Member;
 
-use crate::place::{Place, answering, at, chain, packet};
+use crate::place::{Place, answering, at, chain, member, packet};
 
 /// What the design says happens, written down without looking at the dispatcher.
 fn meaning(hook: Hook, members: &[Member], answers: &[i32]) -> (i32, Vec<bool>) {
@@ -143,5 +143,38 @@ fn a_chain_of_observers_lets_every_packet_on_and_counts_it() {
         assert_eq!(counters[0].verdicts, [(Verdict::Drop, 1)]);
         assert_eq!(counters[0].bytes, 60);
         assert_eq!(counters[1].verdicts, [(Verdict::Aborted, 1)]);
+    });
+}
+
+#[test]
+fn a_member_that_resizes_the_packet_hands_on_what_it_made() {
+    const GROW: &str = r#"
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        SEC("xdp") int grow(struct xdp_md *ctx)
+        {
+            char *data;
+            if (bpf_xdp_adjust_head(ctx, -8)) return XDP_ABORTED;
+            data = (char *)(long)ctx->data;
+            if (data + 8 > (char *)(long)ctx->data_end) return XDP_ABORTED;
+            __builtin_memset(data, 9, 8);
+            return XDP_PASS;
+        }
+        char _license[] SEC("license") = "GPL";"#;
+    Place::run(|place| {
+        let engine = place.engine();
+        let members = vec![
+            member("first", 1, GROW, "grow", Hook::Xdp),
+            member("second", 2, GROW, "grow", Hook::Xdp),
+            answering(Hook::Xdp, "last", 3, 2),
+        ];
+        engine.apply(&chain(Hook::Xdp, 1, members)).unwrap();
+        let outcome = engine.test_run(&at(Hook::Xdp), &packet(), 1).unwrap().unwrap();
+        assert_eq!((outcome.code, outcome.packet.len()), (2, 76));
+        assert_eq!(outcome.packet[..16], [9; 16]);
+        assert_eq!(outcome.packet[16..], packet());
+        let bytes: Vec<u64> =
+            engine.counters(&at(Hook::Xdp)).unwrap().iter().map(|member| member.bytes).collect();
+        assert_eq!(bytes, [60, 68, 76]);
     });
 }

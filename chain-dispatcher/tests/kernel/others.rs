@@ -1,9 +1,9 @@
 //! Chains beside others: programs that somebody else attached, other processes, other namespaces.
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Backend, Engine, Foreign};
+use skep_chain_dispatcher::{ApplyError, Backend, Engine, Foreign};
 
-use crate::place::{ANSWER, Place, answering, at, chain, ip, packet};
+use crate::place::{ANSWER, Place, answering, at, chain, compile, ip, packet};
 
 fn answer_of(engine: &Engine, hook: Hook) -> i32 {
     engine.test_run(&at(hook), &packet(), 1).unwrap().unwrap().code
@@ -15,10 +15,9 @@ fn a_link_changed_behind_our_back_is_told_and_put_right() {
         let engine = place.engine();
         let wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 1)]);
         engine.apply(&wanted).unwrap();
-        let mut theirs = aya::Ebpf::load(
-            crate::place::compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes(),
-        )
-        .unwrap();
+        let mut theirs =
+            aya::Ebpf::load(compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes())
+                .unwrap();
         let program: &mut aya::programs::Xdp =
             theirs.program_mut("on_xdp").unwrap().try_into().unwrap();
         program.load().unwrap();
@@ -85,7 +84,7 @@ fn an_xdp_program_of_somebody_else_is_left_alone_unless_asked_to_take_over() {
         let engine = place.engine();
         let folder = tempfile::tempdir().unwrap();
         let object = folder.path().join("theirs.o");
-        std::fs::write(&object, crate::place::compile(ANSWER).bytes()).unwrap();
+        std::fs::write(&object, compile(ANSWER).bytes()).unwrap();
         ip(&[
             "link",
             "set",
@@ -115,13 +114,34 @@ fn an_xdp_program_of_somebody_else_is_left_alone_unless_asked_to_take_over() {
 }
 
 #[test]
+fn an_xdp_link_of_somebody_else_is_taken_over_when_asked() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let mut theirs =
+            aya::Ebpf::load(compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes())
+                .unwrap();
+        let program: &mut aya::programs::Xdp =
+            theirs.program_mut("on_xdp").unwrap().try_into().unwrap();
+        program.load().unwrap();
+        program.attach("skep0", aya::programs::XdpMode::default()).unwrap();
+        let mut wanted = chain(Hook::Xdp, 1, vec![answering(Hook::Xdp, "a", 1, 1)]);
+        let refused = engine.apply(&wanted).unwrap_err();
+        let ApplyError::Foreign { program, .. } = refused else { panic!("{refused:?}") };
+        assert!(program.link_id.is_some());
+        wanted.foreign = Foreign::TakeOver;
+        engine.apply(&wanted).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        assert!(engine.observe_hook(&at(Hook::Xdp)).unwrap().foreign.is_empty());
+    });
+}
+
+#[test]
 fn a_tc_program_of_somebody_else_keeps_its_place() {
     Place::run_on(&[Hook::TcIngress], |place| {
         let engine = place.engine();
-        let mut theirs = aya::Ebpf::load(
-            crate::place::compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes(),
-        )
-        .unwrap();
+        let mut theirs =
+            aya::Ebpf::load(compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes())
+                .unwrap();
         let program: &mut aya::programs::SchedClassifier =
             theirs.program_mut("on_tc").unwrap().try_into().unwrap();
         program.load().unwrap();
