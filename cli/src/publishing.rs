@@ -41,7 +41,8 @@ pub(crate) struct Publication<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishingError {
     #[error(
-        "{have} of your keys may sign for {namespace}, and {needed} must. Pass the other keys with --key."
+        "{} may sign for {namespace}, and {needed} must. Pass the others with --key; `skep namespace show {namespace}` lists who may.",
+        units::plural(*have, "key of yours", "keys of yours")
     )]
     TooFewKeys { namespace: Namespace, have: usize, needed: u32 },
     #[error(

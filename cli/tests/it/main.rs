@@ -1,5 +1,7 @@
 //! The real `skep` on the roads that need no registry. Roads with one are in `e2e`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 mod new_and_build;
 mod without_registry;
 mod wrong_input;
