@@ -2,6 +2,8 @@
 //! programs loaded. Knows the loader library and the kernel; refuses to know chains, slots and pins.
 
 mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -37,6 +39,9 @@ pub enum LoadError {
         /// What the library said.
         message: String,
     },
+    /// The loader library gave up in the middle of it.
+    #[error("the object is damaged: the loader could not make sense of it")]
+    Damaged,
     /// No function of that name is a program.
     #[error("the object holds no program named {program}; it holds: {}", held.join(", "))]
     NoSuchProgram {
@@ -149,6 +154,27 @@ pub(crate) fn outline(
     hook: Hook,
     config: &EncodedConfig,
 ) -> Result<Outline, LoadError> {
+    contained(|| read_outline(bytes, program, hook, config))
+}
+
+/// Brings one program and all maps of its object into the kernel.
+pub(crate) fn load(request: Request<'_>) -> Result<Loaded, LoadError> {
+    contained(|| load_all(request))
+}
+
+/// The loader library indexes where a damaged object points, and panics. Signed bytes can be damaged
+/// too, and nobody's object may end this process.
+fn contained<T>(work: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    // What unwinds here is dropped whole: nothing half-done is seen again.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(Err(LoadError::Damaged))
+}
+
+fn read_outline(
+    bytes: &[u8],
+    program: &str,
+    hook: Hook,
+    config: &EncodedConfig,
+) -> Result<Outline, LoadError> {
     let object = parse(bytes, config)?;
     let frags = frags_of(&object, program, hook)?;
     if let Some(map) = config.maps.keys().find(|map| !object.maps.contains_key(map.as_str())) {
@@ -167,8 +193,7 @@ pub(crate) fn outline(
     Ok(Outline { frags, maps })
 }
 
-/// Brings one program and all maps of its object into the kernel.
-pub(crate) fn load(request: Request<'_>) -> Result<Loaded, LoadError> {
+fn load_all(request: Request<'_>) -> Result<Loaded, LoadError> {
     let mut object = parse(request.bytes, request.config)?;
     frags_of(&object, request.program, request.hook)?;
     let btf = load_btf(&mut object)?;
