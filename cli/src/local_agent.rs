@@ -46,6 +46,9 @@ pub(crate) struct Place {
 #[derive(Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 enum Answer {
+    Status {
+        name: String,
+    },
     Chains {
         chains: Vec<ChainStatus>,
     },
@@ -63,6 +66,14 @@ enum Answer {
 impl LocalAgent {
     pub(crate) fn at(socket: PathBuf) -> Self {
         Self { socket }
+    }
+
+    /// The name this host is enrolled by.
+    pub(crate) async fn node_name(&self) -> Result<String, LocalAgentError> {
+        match self.ask("{\"op\":\"status\"}\n").await? {
+            Answer::Status { name } => Ok(name),
+            other => Err(self.unexpected(other)),
+        }
     }
 
     /// What runs on this host now.
@@ -84,9 +95,10 @@ impl LocalAgent {
     fn unexpected(&self, answer: Answer) -> LocalAgentError {
         match answer {
             Answer::Refused { code, message } => LocalAgentError::Refused { code, message },
-            Answer::Chains { .. } | Answer::Detached { .. } | Answer::Another => {
-                LocalAgentError::Another { socket: self.socket.clone() }
-            }
+            Answer::Status { .. }
+            | Answer::Chains { .. }
+            | Answer::Detached { .. }
+            | Answer::Another => LocalAgentError::Another { socket: self.socket.clone() },
         }
     }
 

@@ -83,9 +83,4 @@ impl Output {
     pub(crate) fn is_lively(self) -> bool {
         self.format == Format::Text && std::io::stderr().is_terminal()
     }
-
-    /// Whether results are for programs.
-    pub(crate) fn is_json(self) -> bool {
-        self.format == Format::Json
-    }
 }

@@ -110,18 +110,13 @@ fn text(done: &Applied, waited: bool) -> String {
     });
     let mut text: String = lines.collect();
     let nodes: Vec<&str> = done.nodes.iter().map(String::as_str).collect();
-    let (verb, hint) = if waited {
-        ("now run it", "")
-    } else {
-        ("will pick it up", "; `skep node list` shows how far they are")
+    let line = match (nodes.as_slice(), waited) {
+        ([], _) => "No node is affected.\n".to_owned(),
+        (names, true) => format!("Runs on {}.\n", names.join(", ")),
+        (names, false) => {
+            format!("Wanted on {}; `skep node list` shows how far they are.\n", names.join(", "))
+        }
     };
-    text.push_str(&match nodes.as_slice() {
-        [] => "No node is affected.\n".to_owned(),
-        names => format!(
-            "{} {verb}: {}{hint}.\n",
-            units::plural(names.len(), "node", "nodes"),
-            names.join(", ")
-        ),
-    });
+    text.push_str(&line);
     text
 }

@@ -16,9 +16,9 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   skep node chain edge-07
   skep node chain edge-07 eth0 --watch
-  skep node chain --socket /var/lib/skep/agent.sock      ask the agent of this host, without a server")]
+  skep node chain --socket /var/lib/skep/agent.sock eth0    ask the agent of this host, without a server")]
 pub(crate) struct Args {
-    /// The node; with --socket the name shown
+    /// The node; not needed with --socket
     #[arg(required_unless_present = "socket")]
     node: Option<NodeName>,
     /// Only the chains of this interface
@@ -32,6 +32,14 @@ pub(crate) struct Args {
     /// Take one sample only: sums instead of rates, and no waiting
     #[arg(long, conflicts_with = "watch")]
     once: bool,
+}
+
+impl Args {
+    /// This host needs no name: with --socket a single word is the interface.
+    fn interface(&self) -> Option<&str> {
+        let lone = self.node.as_ref().filter(|_| self.socket.is_some()).map(NodeName::as_str);
+        self.interface.as_deref().or(lone)
+    }
 }
 
 /// Where samples come from.
@@ -129,12 +137,12 @@ impl Source {
             }
             Self::Local(agent) => {
                 let chains = agent.chains().await?;
-                let node = args.node.as_ref().map_or("this host".to_owned(), ToString::to_string);
+                let node = agent.node_name().await?;
                 (node, chains, Moment::Here(Instant::now()), session.now())
             }
         };
-        if let Some(interface) = &args.interface {
-            chains.retain(|chain| &chain.interface == interface);
+        if let Some(interface) = args.interface() {
+            chains.retain(|chain| chain.interface == interface);
             if chains.is_empty() {
                 let message = format!(
                     "No chain runs on {interface} of {node}. `skep node chain {node}` shows where chains run."

@@ -6,7 +6,7 @@ use crate::local_agent::{LocalAgent, LocalAgentError, Place, SOCKET_DEFAULT};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The agent's program, which can detach on its own when no agent runs.
 const AGENT_PROGRAM: &str = "skep-agent";
@@ -68,24 +68,28 @@ fn without_agent(args: &Args, why: &LocalAgentError, session: &Session) -> anyho
     })?;
     session.out.say(&format!("{why} Running {} detach --all.", program.display()));
     let mut command = Command::new(&program);
-    command.args(["detach", "--all", "--socket"]).arg(&args.socket);
+    command.args(["detach", "--all", "--json", "--socket"]).arg(&args.socket);
     let handed_on = [("--state", &args.state), ("--pin-root", &args.pin_root)];
     for (flag, value) in handed_on {
         if let Some(value) = value {
             command.arg(flag).arg(value);
         }
     }
-    if session.out.is_json() {
-        command.arg("--json");
-    }
-    let status =
-        command.status().with_context(|| format!("{} cannot be started.", program.display()))?;
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{} cannot be started.", program.display()))?;
     anyhow::ensure!(
-        status.success(),
-        "{} detach --all ended with {status}; what it said stands above.",
-        program.display()
+        output.status.success(),
+        "{} detach --all ended with {}; what it said stands above.",
+        program.display(),
+        output.status
     );
-    Ok(())
+    let detached = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("What {} took off cannot be read; it may be of another version.", program.display())
+    })?;
+    let done = Detached { detached };
+    session.out.result(&done, || text(&done))
 }
 
 /// Beside this program first: that one is of the same version.

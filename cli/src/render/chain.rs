@@ -21,7 +21,7 @@ pub(crate) fn chains(
 ) -> String {
     if chains.is_empty() {
         return format!(
-            "{} runs no chain. `skep apply -f POLICY.yaml` puts one there.\n",
+            "No chain runs on {}. `skep apply -f POLICY.yaml` puts one there.\n",
             header.node
         );
     }
