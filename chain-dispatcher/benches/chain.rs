@@ -234,7 +234,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.root).output();
+        let _ = Command::new("umount").arg("-l").arg(&self.root).output();
         let _ = Command::new("ip").args(["netns", "del", &self.namespace]).output();
     }
 }

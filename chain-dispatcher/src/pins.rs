@@ -16,6 +16,8 @@ use skep_artifact::hook::Hook;
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 
 const GENERATION_PREFIX: &str = "gen-";
+/// Where a bpffs is expected.
+const USUAL_MOUNT: &str = "/sys/fs/bpf";
 /// `BPF_FS_MAGIC`.
 const BPFFS_MAGIC: u64 = 0xcafe_4a11;
 
@@ -194,16 +196,26 @@ pub(crate) fn current_netns() -> io::Result<u64> {
     Ok(std::fs::metadata("/proc/thread-self/ns/net")?.ino())
 }
 
-/// Makes sure that `root` is a folder on a bpffs: makes it, mounts one over it if needed.
+/// Makes sure that `root` is a folder on a bpffs: makes it, mounts one over it if needed. Under
+/// `/sys/fs/bpf` the one that belongs there is mounted first, as systemd does at boot: sysfs itself
+/// takes no folders.
 pub(crate) fn prepare_root(root: &Path) -> io::Result<()> {
+    let usual = Path::new(USUAL_MOUNT);
+    if root.starts_with(usual) {
+        ensure_bpffs(usual)?;
+    }
     std::fs::create_dir_all(root)?;
-    let magic = rustix::fs::statfs(root)?.f_type;
+    ensure_bpffs(root)
+}
+
+fn ensure_bpffs(folder: &Path) -> io::Result<()> {
+    let magic = rustix::fs::statfs(folder)?.f_type;
     if u64::try_from(magic).ok() == Some(BPFFS_MAGIC) {
         return Ok(());
     }
     rustix::mount::mount(
         "bpf",
-        root,
+        folder,
         "bpf",
         rustix::mount::MountFlags::NOSUID
             | rustix::mount::MountFlags::NODEV

@@ -1,7 +1,10 @@
 //! Chains beside others: programs that somebody else attached, other processes, other namespaces.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{ApplyError, Backend, Engine, Foreign};
+use skep_chain_dispatcher::{ApplyError, Backend, Counting, Engine, EngineConfig, Foreign};
 
 use crate::place::{ANSWER, Place, answering, at, chain, compile, ip, packet};
 
@@ -33,6 +36,32 @@ fn a_link_changed_behind_our_back_is_told_and_put_right() {
         engine.apply(&wanted).unwrap();
         assert_eq!(answer_of(&engine, Hook::Xdp), 1);
         assert_eq!(place.generations(Hook::Xdp).len(), 1);
+    });
+}
+
+/// Runs itself again in a mount namespace of its own, where nobody mounted a bpffs.
+#[test]
+fn the_usual_pin_root_works_where_nobody_mounted_a_bpffs() {
+    const INSIDE: &str = "SKEP_TEST_NO_BPFFS";
+    if std::env::var_os(INSIDE).is_some() {
+        while Command::new("umount").arg("/sys/fs/bpf").output().unwrap().status.success() {}
+        let pin_root: PathBuf = "/sys/fs/bpf/skep-test".into();
+        let config = EngineConfig { pin_root: pin_root.clone(), counting: Counting::On };
+        Engine::open(config.clone()).unwrap();
+        Engine::open(config).unwrap();
+        assert!(pin_root.is_dir());
+        return;
+    }
+    Place::run(|_| {
+        let finished = Command::new("unshare")
+            .args(["--mount", "--propagation", "private"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "others::the_usual_pin_root_works_where_nobody_mounted_a_bpffs"])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        assert!(finished.status.success(), "{finished:?}");
+        assert!(!Path::new("/sys/fs/bpf/skep-test").exists());
     });
 }
 

@@ -156,7 +156,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.root).output();
+        // Lazily: a test that failed may still hold something open in there.
+        let _ = Command::new("umount").arg("-l").arg(&self.root).output();
         let _ = Command::new("ip").args(["netns", "del", &self.inner]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.outer]).output();
     }
