@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use skep_artifact::layout::{self, LayoutError, PackageBlobs};
-use skep_artifact::object::ObjectError;
 use skep_artifact::{Digest, Manifest};
 
 use crate::clang::{compile, limiter};
@@ -43,11 +42,6 @@ kind = "counter"
 "#;
 
 pub(crate) static OBJECT: LazyLock<Vec<u8>> = LazyLock::new(limiter);
-
-fn manifest_with(from: &str, to: &str) -> Manifest {
-    assert!(MANIFEST.contains(from), "{from}");
-    Manifest::parse(&MANIFEST.replace(from, to)).unwrap()
-}
 
 pub(crate) fn good() -> PackageBlobs {
     let manifest = Manifest::parse(MANIFEST).unwrap();
@@ -403,54 +397,4 @@ fn one_object_cannot_be_two() {
         index["manifests"][0] = other["manifests"][0].clone();
     });
     assert!(matches!(store.open(), Err(LayoutError::ObjectDiffers { .. })));
-}
-
-#[test]
-fn claims_the_object_contradicts_are_refused_when_building() {
-    let build = |manifest: &Manifest| {
-        let path = manifest.objects[0].path.clone();
-        layout::build(manifest, &[(&path, &OBJECT)], Some("x")).map(|_| ()).unwrap_err().to_string()
-    };
-    for (from, to, wanted) in [
-        ("name = \"xdp_limiter\"", "name = \"xdp_missing\"", "claims the program `xdp_missing`"),
-        (
-            "name = \"tc_mirror\"\ntype = \"tc\"\nattach = [\"ingress\", \"egress\"]",
-            "name = \"tc_mirror\"\ntype = \"xdp\"",
-            "its section `tc` says otherwise",
-        ),
-        ("global = \"rate_per_second\"", "global = \"rate\"", "there is no global of that name"),
-        ("type = \"u32\"", "type = \"u64\"", "it is a u32"),
-        (
-            "global = \"rate_per_second\"\ntype = \"u32\"\ndefault = 1000",
-            "global = \"seen\"\ntype = \"u64\"",
-            "it is not constant",
-        ),
-        ("map = \"blocklist\"", "map = \"counters\"", "needs lpm_trie"),
-        ("key = 1\n", "key = 4\n", "reads key 4"),
-        ("\"arm64\"", "\"s390x\"", "s390x is not"),
-    ] {
-        let error = build(&manifest_with(from, to));
-        assert!(error.contains(wanted), "{to}: {error}");
-    }
-}
-
-#[test]
-fn what_is_given_must_be_what_is_named() {
-    let manifest = Manifest::parse(MANIFEST).unwrap();
-    let path = "out/limiter.bpf.o";
-    let build = |objects: &[(&str, &[u8])], readme: Option<&str>| {
-        layout::build(&manifest, objects, readme).map(|_| ())
-    };
-    assert!(matches!(build(&[], Some("x")), Err(LayoutError::ObjectMissing { .. })));
-    assert!(matches!(
-        build(&[(path, &OBJECT), ("b.o", &OBJECT)], Some("x")),
-        Err(LayoutError::ObjectUnnamed { .. })
-    ));
-    assert!(matches!(build(&[(path, &OBJECT)], None), Err(LayoutError::Readme { named: true })));
-    assert!(matches!(
-        build(&[(path, b"#!/bin/sh")], Some("x")),
-        Err(LayoutError::Object { why: ObjectError::NotElf, .. })
-    ));
-    let long = "x".repeat(skep_artifact::limits::README_BYTES_MAX + 1);
-    assert!(matches!(build(&[(path, &OBJECT)], Some(&long)), Err(LayoutError::TooLarge { .. })));
 }
