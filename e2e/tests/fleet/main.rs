@@ -4,6 +4,7 @@
 //! They need root. Without it every test says so in the file that `SKEP_SKIPPED_FILE` names, and is counted as skipped.
 
 mod attacks;
+mod cli;
 mod compose;
 mod foreign;
 mod ground;
