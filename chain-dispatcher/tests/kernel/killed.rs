@@ -119,3 +119,21 @@ fn killed_after_any_step_of_a_swap_on_tc_a_whole_chain_runs() {
 fn killed_after_any_step_of_the_first_attach_nothing_or_the_whole_chain_runs() {
     killed_after_every_step(Hook::Xdp, None);
 }
+
+#[test]
+fn a_half_pinned_generation_is_swept_and_the_running_one_stays() {
+    Place::run(|place| {
+        let engine = place.engine();
+        engine.apply(&old_chain(Hook::Xdp)).unwrap();
+        let half = place.hook_folder(Hook::Xdp).join("gen-7").join("members").join("test+a");
+        std::fs::create_dir_all(half.join("maps")).unwrap();
+        let map = aya::maps::MapData::from_pin(place.hook_folder(Hook::Xdp).join("gen-1/counters"));
+        map.unwrap().pin(half.join("maps").join("seen")).unwrap();
+        let orphan = place.root.join("4026531840-999999-xdp");
+        std::fs::create_dir_all(orphan.join("gen-1")).unwrap();
+        assert_eq!(engine.sweep().unwrap(), 2);
+        assert!(!half.exists() && !orphan.exists());
+        assert_eq!(engine.test_run(&at(Hook::Xdp), &packet(), 1).unwrap().unwrap().code, 2);
+        assert!(engine.plan(&old_chain(Hook::Xdp)).unwrap().is_empty());
+    });
+}
