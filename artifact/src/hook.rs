@@ -69,16 +69,17 @@ pub enum Mode {
     Observe,
 }
 
-/// What a hook does when its wanted chain cannot be put in place.
+/// What happens to a packet that should have met a program which could not run: its slot is empty, or the packet has
+/// used up its 33 tail calls.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
-    /// Keep what runs, or nothing new: never leave a hole in a filter.
+    /// The packet is dropped: a filter that could not look never lets anything through.
     #[default]
     Closed,
-    /// Take the chain off rather than risk the traffic.
+    /// The packet goes on to the next program of the chain, and the miss is counted.
     Open,
 }
 

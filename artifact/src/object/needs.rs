@@ -1,5 +1,9 @@
 //! What each helper, map type, section and language feature needs: the release that brought it.
 //! It refuses to know any particular object.
+//!
+//! Names and numbers are those of `include/uapi/linux/bpf.h`; the releases are those that ebpf-docs (docs.ebpf.io)
+//! derives from the kernel commit that brought each, except the language features, which follow the kernel's
+//! instruction set documentation (`Documentation/bpf/standardization/instruction-set.rst`).
 
 mod helpers;
 
