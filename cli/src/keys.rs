@@ -85,12 +85,8 @@ pub(crate) fn to_sign_with(
     if !named.is_empty() {
         return named.iter().map(|path| load(path)).collect();
     }
-    let own = settings.key_default();
-    let path = match settings.key() {
-        Some(path) => path.to_owned(),
-        None if own.exists() => own,
-        None => return Err(KeyFileError::None),
-    };
+    let own = || settings.key_default().ok().filter(|path| path.exists());
+    let path = settings.key().map(Path::to_owned).or_else(own).ok_or(KeyFileError::None)?;
     Ok(vec![load(&path)?])
 }
 

@@ -89,7 +89,8 @@ pub(crate) struct Settings {
     token: Option<String>,
     ca: Option<PathBuf>,
     key: Option<PathBuf>,
-    file: PathBuf,
+    /// Absent when nobody named one and there is no home folder.
+    file: Option<PathBuf>,
     context: String,
 }
 
@@ -139,18 +140,15 @@ impl Settings {
         flags: Flags,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
-        let path = match flags.config {
-            Some(path) => path,
-            None => config_folder(env)?.join("config.toml"),
+        let path = flags.config.or_else(|| Some(config_folder(env)?.join("config.toml")));
+        let file = match &path {
+            Some(path) => read_config(path)?,
+            None => ConfigFile::default(),
         };
-        let file = read_config(&path)?;
         let named = flags.context.or_else(|| file.current.clone());
         let context = named.clone().unwrap_or_else(|| CONTEXT_DEFAULT.to_owned());
-        let chosen = match (file.contexts.get(&context), &named) {
-            (Some(chosen), _) => chosen.clone(),
-            // `login` makes contexts, so a missing one is an error only where it is asked for a server.
-            (None, _) => Context::default(),
-        };
+        // `login` makes contexts, so a missing one is an error only where it is asked for a server.
+        let chosen = file.contexts.get(&context).cloned().unwrap_or_default();
         let token = match (flags.token, flags.token_file) {
             (Some(token), _) => Some(token),
             (None, Some(from)) => Some(read_small(&from)?.trim().to_owned()),
@@ -164,10 +162,11 @@ impl Settings {
             file: path,
             context,
         };
-        match named {
-            Some(name) if settings.server.is_none() && !file.contexts.is_empty() => {
+        match (named, &settings.file) {
+            (Some(name), Some(path)) if settings.server.is_none() && !file.contexts.is_empty() => {
                 let has: Vec<&str> = file.contexts.keys().map(String::as_str).collect();
-                Err(SettingsError::NoContext { path: settings.file, name, has: has.join(", ") })
+                let (path, has) = (path.clone(), has.join(", "));
+                Err(SettingsError::NoContext { path, name, has })
             }
             _ => Ok(settings),
         }
@@ -192,8 +191,15 @@ impl Settings {
     }
 
     /// Where `key new` puts a key when nobody says where.
-    pub(crate) fn key_default(&self) -> PathBuf {
-        self.file.with_file_name("signing.key")
+    ///
+    /// # Errors
+    /// [`SettingsError::NoHome`].
+    pub(crate) fn key_default(&self) -> Result<PathBuf, SettingsError> {
+        Ok(self.file()?.with_file_name("signing.key"))
+    }
+
+    fn file(&self) -> Result<&Path, SettingsError> {
+        self.file.as_deref().ok_or(SettingsError::NoHome)
     }
 
     /// Writes server, token, CA and key into the chosen context, which becomes the current one.
@@ -202,7 +208,8 @@ impl Settings {
     /// [`SettingsError`] when there is no server to remember or the file cannot be written.
     pub(crate) fn remember(&self, key: Option<PathBuf>) -> Result<&Path, SettingsError> {
         let server = self.server.clone().ok_or(SettingsError::NoServer)?;
-        let mut file = read_config(&self.file)?;
+        let path = self.file()?;
+        let mut file = read_config(path)?;
         let ca = match &self.ca {
             Some(ca) => Some(absolute(ca)?),
             None => None,
@@ -215,10 +222,10 @@ impl Settings {
         file.contexts.insert(self.context.clone(), context);
         file.current = Some(self.context.clone());
         let text = toml::to_string_pretty(&file)
-            .map_err(|source| SettingsError::Format { path: self.file.clone(), source })?;
-        write_secret(&self.file, &text)
-            .map_err(|source| SettingsError::Write { path: self.file.clone(), source })?;
-        Ok(&self.file)
+            .map_err(|source| SettingsError::Format { path: path.to_owned(), source })?;
+        write_secret(path, &text)
+            .map_err(|source| SettingsError::Write { path: path.to_owned(), source })?;
+        Ok(path)
     }
 
     /// Name of the chosen context.
@@ -231,12 +238,11 @@ fn absolute(path: &Path) -> Result<PathBuf, SettingsError> {
     fs::canonicalize(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })
 }
 
-fn config_folder(env: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, SettingsError> {
+fn config_folder(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let set = |name: &str| env(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     set("XDG_CONFIG_HOME")
         .or_else(|| set("HOME").map(|home| home.join(".config")))
         .map(|folder| folder.join("skep"))
-        .ok_or(SettingsError::NoHome)
 }
 
 fn read_config(path: &Path) -> Result<ConfigFile, SettingsError> {
@@ -340,6 +346,13 @@ mod tests {
         let other = Flags { context: Some("prod".into()), ..flags(&path) };
         let Err(error) = Settings::settle(other, &nothing) else { panic!("accepted") };
         assert!(error.to_string().ends_with("has no context 'prod'. It has: lab."), "{error}");
+    }
+
+    #[test]
+    fn without_a_home_only_what_needs_one_fails() {
+        let flags = Flags { config: None, ..flags(Path::new("unused")) };
+        let settings = Settings::settle(flags, &nothing).unwrap();
+        assert!(matches!(settings.key_default(), Err(SettingsError::NoHome)));
     }
 
     #[test]

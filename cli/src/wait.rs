@@ -32,7 +32,15 @@ pub(crate) async fn until_applied(
     let mut goals: BTreeMap<String, Generation> = BTreeMap::new();
     let mut said: Vec<String> = Vec::new();
     loop {
-        let nodes = client.nodes().await?.nodes;
+        let nodes = match client.nodes().await {
+            Ok(list) => list.nodes,
+            // A registry that restarts does not undo what was applied.
+            Err(error) if error.is_passing() && begun.elapsed() < limit => {
+                tokio::time::sleep(WAIT_PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let ours = || nodes.iter().filter(|n| names.iter().any(|name| n.name.as_str() == name));
         for node in ours() {
             let goal = goals.entry(node.name.to_string()).or_default();

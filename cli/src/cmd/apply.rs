@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let client = session.settings.client()?;
     let keys = keys::to_sign_with(&args.keys, &session.settings)?;
     let prepared = plan::prepare(&client, &args.file).await?;
-    session.out.say(&drawn::plan(&prepared.plan));
+    session.out.say(drawn::plan(&prepared.plan).trim_end());
     let mut done = Applied { applied: Vec::new(), nodes: BTreeSet::new() };
     if prepared.changed.is_empty() {
         return session.out.result(&done, || {
@@ -61,7 +61,16 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     }
     confirm(args)?;
     for revision in &prepared.changed {
-        let receipt = hand_in(&client, revision, &keys).await?;
+        let receipt = match hand_in(&client, revision, &keys).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                // Each policy stands for itself: what was applied before stays applied.
+                for before in &done.applied {
+                    session.out.say(&format!("Applied {} r{}.", before.policy, before.revision));
+                }
+                return Err(error);
+            }
+        };
         done.nodes.extend(receipt.nodes.iter().cloned());
         done.applied.push(receipt);
     }

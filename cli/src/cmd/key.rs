@@ -39,7 +39,10 @@ struct Shown<'a> {
 pub(crate) fn run(command: &Command, session: &Session) -> anyhow::Result<()> {
     let (file, key) = match command {
         Command::New { out } => {
-            let file = out.clone().unwrap_or_else(|| session.settings.key_default());
+            let file = match out {
+                Some(file) => file.clone(),
+                None => session.settings.key_default()?,
+            };
             let key = keys::create(&file)?;
             (file, key)
         }

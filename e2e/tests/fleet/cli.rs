@@ -60,6 +60,24 @@ fn a_version_is_published_once_and_by_its_owner_only() {
 }
 
 #[test]
+fn publishers_who_are_at_it_together_all_get_in() {
+    if !crate::can_run("cli::publishers_who_are_at_it_together_all_get_in") {
+        return;
+    }
+    let stage = Stage::set().unwrap();
+    let packages = ["firewall", "ratelimit", "flowlog"];
+    std::thread::scope(|scope| {
+        let publishing = packages.map(|name| scope.spawn(|| stage.publish(name).unwrap()));
+        for one in publishing {
+            assert!(one.join().unwrap().starts_with("Published skep/"));
+        }
+    });
+    let namespace = stage.world.operator.skep_json(&["namespace", "show", "skep"]).unwrap();
+    assert_eq!(namespace["packages"], 3);
+    assert_eq!(namespace["role_version"], 3, "nobody's version was overwritten");
+}
+
+#[test]
 fn a_plan_says_what_an_apply_then_does() {
     if !crate::can_run("cli::a_plan_says_what_an_apply_then_does") {
         return;
