@@ -17,6 +17,9 @@ const PROFILE: &str = "web";
 /// Compressed bytes of wasm we want to stay under: it is what a reader waits for on a slow line.
 const WASM_GZIP_GOAL_BYTES: usize = 450 * 1024;
 
+/// Older releases write every exported table as table 0 (binaryen issue 4711), and wasm-bindgen exports table 1.
+const BINARYEN_RELEASE_MIN: u32 = 110;
+
 #[derive(clap::Args)]
 pub(crate) struct WebArguments {}
 
@@ -74,12 +77,19 @@ fn bindgen_program(workspace: &Workspace) -> Result<PathBuf> {
     }
 }
 
-/// Makes the program smaller, where binaryen is installed; without it the program works and is larger.
+/// Makes the program smaller, where a fit binaryen is installed; without it the program works and is larger.
 fn shrink(wasm: &Path) -> Result<()> {
     let Some(program) = run::find("wasm-opt") else {
         say::note("wasm-opt is not installed, so the program stays larger; install binaryen.");
         return Ok(());
     };
+    let version = run::captured(Command::new(&program).arg("--version"))?;
+    if binaryen_release(&version).is_none_or(|release| release < BINARYEN_RELEASE_MIN) {
+        say::note(&format!(
+            "{version} would break the program, so it is left alone and larger; binaryen {BINARYEN_RELEASE_MIN} or newer makes it smaller."
+        ));
+        return Ok(());
+    }
     let mut optimise = Command::new(program);
     // The features that rustc uses for this target; older releases of binaryen want them named.
     optimise.args([
@@ -94,6 +104,11 @@ fn shrink(wasm: &Path) -> Result<()> {
     ]);
     optimise.arg(wasm).arg(wasm);
     run::shown(&mut optimise)
+}
+
+/// The release in `wasm-opt version 108` or `wasm-opt version 123 (version_123)`.
+fn binaryen_release(version: &str) -> Option<u32> {
+    version.split_whitespace().nth(2)?.parse().ok()
 }
 
 /// The files of the result, with their final names.
@@ -234,6 +249,13 @@ mod tests {
         let second = dist(&frontend, &glue).unwrap();
         assert_ne!(names(&first)[1..3], names(&second)[1..3]);
         assert_eq!(names(&first)[3], names(&second)[3]);
+    }
+
+    #[test]
+    fn reads_the_release_of_binaryen() {
+        assert_eq!(binaryen_release("wasm-opt version 108"), Some(108));
+        assert_eq!(binaryen_release("wasm-opt version 123 (version_123)"), Some(123));
+        assert_eq!(binaryen_release("wasm-opt"), None);
     }
 
     #[test]
