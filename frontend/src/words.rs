@@ -24,7 +24,7 @@ pub const PAGES_LABEL: &str = "Pages of results";
 pub const EMPTY_REGISTRY_TITLE: &str = "This registry holds no packages yet";
 pub const EMPTY_REGISTRY_TEXT: &str =
     "Build one from its folder, sign it with your key and publish it. It appears here at once.";
-pub const EMPTY_REGISTRY_COMMAND: &str = "skep publish";
+pub const EMPTY_REGISTRY_COMMAND: &str = "skep publish --key publisher.key";
 pub const NOTHING_FOUND_TITLE: &str = "No package matches";
 pub const NOTHING_FOUND_TEXT: &str =
     "Try fewer or other words, or any hook. The command line searches the same list.";
@@ -172,7 +172,7 @@ pub const NEVER: &str = "never";
 pub const CHAINS: &str = "Chains";
 pub const NO_CHAINS_TITLE: &str = "No chain runs on this node";
 pub const NO_CHAINS_TEXT: &str = "No policy selects it, or none of its interfaces matches. Write a policy whose labels fit, then apply it.";
-pub const NO_CHAINS_COMMAND: &str = "skep apply policy.yaml";
+pub const NO_CHAINS_COMMAND: &str = "skep apply -f policy.yaml --key operator.key";
 pub const POLICIES: &str = "Policies that select this node";
 pub const NO_POLICIES: &str = "No policy selects this node.";
 pub const POLICIES_UNREADABLE: &str = "The policies could not be read with this token.";

@@ -24,7 +24,7 @@ fn PackageCard(card: Card) -> impl IntoView {
             <p>{card.description}</p>
             <p class="tags">{hooks.collect_view()}</p>
             <p class="fine">{card.kernel} " · " {card.license}</p>
-            <p class="fine"><span class="mark good" aria-hidden="true">"✔"</span> " " {card.signed_by}</p>
+            <p class="fine">{card.signed_by}</p>
             <p class="fine">{card.installs} " · " <Ago at=card.published_at /></p>
         </article>
     }

@@ -89,8 +89,6 @@ fn head(shown: &PackageView, verification: RwSignal<Verification>) -> impl IntoV
             <h1>{shown.name.clone()} " " <span class="version">{shown.version.clone()}</span></h1>
             <p class="lead">{shown.description.clone()}</p>
             <p class="signed">
-                <span class="mark good" aria-hidden="true">"✔"</span>
-                " "
                 <span id="signed-by">{shown.signed.clone()}</span>
                 " · "
                 <Badge state=verification />

@@ -291,11 +291,16 @@ fn snippets(
         "kind: Policy\nname: {short}\nnodes: {{ matchLabels: {{ role: edge }} }}\nattach: {{ hook: {hook}, interfaces: {{ match: [\"eth*\"] }} }}\nprograms:\n  - name: {short}\n    package: {name}@^{version}\n{config}"
     );
     vec![
-        Snippet { title: words::SNIPPET_PULL, text: format!("skep pull {name}@{version}") },
+        Snippet {
+            title: words::SNIPPET_PULL,
+            text: format!("skep pull {name}@{version} --policy /etc/skep/policy.toml"),
+        },
         Snippet { title: words::SNIPPET_POLICY, text: policy },
         Snippet {
             title: words::SNIPPET_APPLY,
-            text: format!("skep plan {short}.yaml\nskep apply {short}.yaml"),
+            text: format!(
+                "skep plan -f {short}.yaml\nskep apply -f {short}.yaml --key operator.key"
+            ),
         },
     ]
 }

@@ -77,8 +77,10 @@ const CARD_WIDTH: f64 = 208.0;
 const CARD_HEIGHT: f64 = 140.0;
 const CARD_RADIUS_SPACE: f64 = 12.0;
 const GAP: f64 = 56.0;
-/// Room for the name of the interface or of the stack.
+/// Room for the name of the interface.
 const END: f64 = 104.0;
+/// Room for the name of the stack behind its arrow.
+const STACK_WIDTH: f64 = 136.0;
 /// Room above cards for packets that leave upwards.
 const ABOVE: f64 = 36.0;
 /// Room below cards for drops and their labels.
@@ -206,7 +208,7 @@ impl Drawing<'_> {
         self.text(x + ARROW + 8.0, line + 12.0, Anchor::Start, Type::Name, words::STACK.to_owned());
         let out = self.flows.last().map_or(0.0, |f| f.onward);
         self.text(x + ARROW + 8.0, line + 30.0, Anchor::Start, Type::Small, self.amount(out));
-        (x + END, ABOVE + CARD_HEIGHT + BELOW)
+        (x + STACK_WIDTH, ABOVE + CARD_HEIGHT + BELOW)
     }
 
     /// The clay stream that turns off the line at (`x`, `y`) and leaves the card at its bottom.
