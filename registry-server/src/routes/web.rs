@@ -40,14 +40,20 @@ pub fn front(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     {
         return serve(path, file, headers);
     }
-    let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.') && wants_html(headers);
-    if !path.is_empty() && !is_page {
+    if !path.is_empty() && !(is_address_of_a_page(path) && wants_html(headers)) {
         return StatusCode::NOT_FOUND.into_response();
     }
     match Front::get("index.html") {
         Some(file) => serve("index.html", file, headers),
         None => Html(NOT_BUILT).into_response(),
     }
+}
+
+/// Versions and node names hold dots, so below `p/` and `nodes/` a dot does not make an address a file.
+fn is_address_of_a_page(path: &str) -> bool {
+    path.starts_with("p/")
+        || path.starts_with("nodes/")
+        || !path.rsplit('/').next().unwrap_or_default().contains('.')
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {
@@ -130,6 +136,16 @@ fn cache_control(path: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dots_in_versions_and_node_names_do_not_make_a_page_a_file() {
+        for page in ["p/skep/firewall/1.4.2", "nodes/edge-07.example", "search", "no/such/page"] {
+            assert!(is_address_of_a_page(page), "{page}");
+        }
+        for file in ["app-0.js", "assets/missing.css"] {
+            assert!(!is_address_of_a_page(file), "{file}");
+        }
+    }
 
     #[test]
     fn only_names_with_a_hash_are_kept_for_long() {
