@@ -96,7 +96,7 @@ impl Stage {
     #[must_use]
     pub fn trusting_policy(&self) -> String {
         format!(
-            "[[namespace]]\nname = \"{NAMESPACE}\"\nkeys = [\"{}\"]\nthreshold = 1\nhooks = [\"xdp\", \"tc-ingress\"]\n\n\
+            "[[namespace]]\nname = \"{NAMESPACE}\"\nkeys = [\"{}\"]\nthreshold = 1\nhooks = [\"xdp\", \"tc-ingress\", \"tc-egress\"]\n\n\
              [operator]\nkeys = [\"{}\"]\nthreshold = 1\n",
             self.publisher.public, self.operator.public
         )

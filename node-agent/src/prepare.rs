@@ -169,7 +169,7 @@ impl Shelf<'_> {
             // Not fetched since it was asked for: whatever is wrong may be healed by what comes.
             (None, _) => Obstacle::Pending,
             (Some(Err(problem)), _) => Obstacle::Refused(problem.clone()),
-            (Some(Ok(())), Some(refusal)) => Obstacle::Refused(named(needed, &refusal)),
+            (Some(Ok(())), Some(refusal)) => Obstacle::Refused(said(&refusal)),
             (Some(Ok(())), None) => Obstacle::Pending,
         })
     }
@@ -208,9 +208,9 @@ fn worse(before: Option<Obstacle>, found: Obstacle) -> Obstacle {
     }
 }
 
-fn named(needed: &NeededPackage, refusal: &Refusal) -> Refused {
-    let message = format!("{} {}: {refusal}", needed.package, needed.version);
-    Refused { code: refusal.code().to_owned(), message }
+/// A refusal of a package names it.
+fn said(refusal: &Refusal) -> Refused {
+    Refused { code: refusal.code().to_owned(), message: refusal.to_string() }
 }
 
 fn observed(wanted: &DesiredMember, config: &EncodedConfig) -> ObservedMember {
