@@ -41,11 +41,10 @@ impl Known {
         if !self.polling && now > self.silent_until(last_seen_at) {
             return NodeState::Unreachable;
         }
-        if self.applied >= self.wanted {
-            return NodeState::Healthy;
-        }
         match self.refusal {
+            // Also of a node that is ahead of this server: it refuses to go back, and somebody should look.
             Refusal::Reported if self.seen >= self.wanted => NodeState::Refused,
+            _ if self.applied >= self.wanted => NodeState::Healthy,
             _ => NodeState::Converging,
         }
     }
@@ -83,6 +82,13 @@ mod tests {
     fn a_node_that_never_called_is_new() {
         let known = Known { last_seen_at: None, polling: false, ..known() };
         assert_eq!(known.state(NOW), NodeState::New);
+    }
+
+    #[test]
+    fn a_node_that_is_ahead_of_a_restored_server_and_says_so_is_not_healthy() {
+        let ahead = Known { wanted: Generation(6), refusal: Refusal::Reported, ..known() };
+        assert_eq!(ahead.state(NOW), NodeState::Refused);
+        assert_eq!(Known { refusal: Refusal::None, ..ahead }.state(NOW), NodeState::Healthy);
     }
 
     #[test]
