@@ -125,6 +125,15 @@ impl Node {
         self.folder.join("pins")
     }
 
+    /// How many hooks have a chain pinned. (A new BPF file system holds two files of the kernel's own.)
+    ///
+    /// # Errors
+    /// When the pins cannot be listed.
+    pub fn pinned_hooks(&self) -> Result<usize> {
+        let entries = std::fs::read_dir(self.pin_root()).context("the pins could not be listed")?;
+        Ok(entries.flatten().filter(|entry| entry.path().is_dir()).count())
+    }
+
     /// The agent's local socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
