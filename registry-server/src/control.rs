@@ -37,11 +37,11 @@ pub enum ControlError {
     #[error("the envelope holds '{found}', not a policy revision")]
     PayloadType { found: String },
     #[error("the policy revision is refused")]
-    Revision { source: PolicyError },
+    Revision { source: Box<PolicyError> },
     #[error("the policy names {package} {version}, which is not published here")]
     NoSuchPackage { package: PackageName, version: Version },
-    #[error("{package} {version} has index {published}, the policy names {named}")]
-    OtherIndex { package: PackageName, version: Version, published: Digest, named: Digest },
+    #[error(transparent)]
+    OtherIndex(Box<IndexMismatch>),
     #[error("policy {policy} is at revision {stored}; revision {found} is not newer")]
     Stale { policy: PolicyName, stored: u64, found: u64 },
     #[error(
@@ -60,6 +60,16 @@ pub enum ControlError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+}
+
+/// A policy that names other bytes under a published version's name.
+#[derive(Debug, thiserror::Error)]
+#[error("{package} {version} has index {published}, the policy names {named}")]
+pub struct IndexMismatch {
+    pub package: PackageName,
+    pub version: Version,
+    pub published: Digest,
+    pub named: Digest,
 }
 
 /// The fleet of this registry.
@@ -199,12 +209,10 @@ impl Fleet {
             match self.store.version(&package, &version).await? {
                 None => return Err(ControlError::NoSuchPackage { package, version }),
                 Some(detail) if detail.summary.index != program.index => {
-                    return Err(ControlError::OtherIndex {
-                        package,
-                        version,
-                        published: detail.summary.index,
-                        named: program.index,
-                    });
+                    let published = detail.summary.index;
+                    let mismatch =
+                        IndexMismatch { package, version, published, named: program.index };
+                    return Err(ControlError::OtherIndex(Box::new(mismatch)));
                 }
                 Some(_) => {}
             }
@@ -484,7 +492,7 @@ fn read_revision(envelope: &[u8]) -> Result<PolicyRevision, ControlError> {
         return Err(ControlError::PayloadType { found });
     }
     PolicyRevision::from_json(envelope.unverified_payload())
-        .map_err(|source| ControlError::Revision { source })
+        .map_err(|source| ControlError::Revision { source: Box::new(source) })
 }
 
 /// A node's own labels under those of its token, which win.

@@ -293,7 +293,7 @@ fn control_answer(error: &ControlError) -> Answer {
     match error {
         E::Envelope { .. } | E::PayloadType { .. } | E::Revision { .. } => refused(),
         E::EnvelopeText => Answer::new(StatusCode::BAD_REQUEST, code::MALFORMED, sentence(error)),
-        E::NoSuchPackage { .. } | E::OtherIndex { .. } => {
+        E::NoSuchPackage { .. } | E::OtherIndex(_) => {
             refused().hint("Plan again, so that the digests are those of the registry.")
         }
         E::TooMuch { .. } => refused().hint("Narrow the selector, or merge policies."),

@@ -48,7 +48,7 @@ impl ServedRow {
 }
 
 impl Store {
-    /// The index a tag names. `+` of a version is written `_` in a tag, which cannot hold it.
+    /// The index a tag names: a version, or `latest` for the one a listing shows.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -61,7 +61,7 @@ impl Store {
              JOIN versions v ON v.package_id = p.id \
              JOIN version_blobs b ON b.version_id = v.id AND b.digest = v.index_digest \
              WHERE p.name = ?1 AND v.version = \
-             CASE WHEN ?2 = 'latest' THEN p.version ELSE replace(?2, '_', '+') END";
+             CASE WHEN ?2 = 'latest' THEN p.version ELSE ?2 END";
         let row: Option<ServedRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .bind(tag)
@@ -128,8 +128,8 @@ impl Store {
             .await
             .map_err(failed("look a package up"))?;
         let Some(id) = id else { return Ok(None) };
-        let select = "SELECT replace(version, '+', '_') AS tag FROM versions \
-             WHERE package_id = ? AND tag > ? ORDER BY tag LIMIT ?";
+        let select = "SELECT version FROM versions \
+             WHERE package_id = ? AND version > ? ORDER BY version LIMIT ?";
         let tags = sqlx::query_scalar(select)
             .bind(id)
             .bind(last)

@@ -1,0 +1,73 @@
+//! The API's description: committed, served, and true about who may call what.
+
+use crate::world::World;
+use serde_json::Value;
+use skep_registry_server::router;
+use std::path::Path;
+
+/// Operations anybody may call. This list may only shrink.
+const PUBLIC: &[&str] = &[
+    "GET /v1/packages",
+    "GET /v1/packages/{namespace}/{name}",
+    "GET /v1/packages/{namespace}/{name}/{version}",
+    "GET /v1/namespaces",
+    "GET /v1/namespaces/{namespace}",
+    "GET /v1/namespaces/{namespace}/role",
+    "POST /v1/agent/enrol",
+    "GET /v2/",
+    "GET /v2/{namespace}/{name}/blobs/{digest}",
+    "GET /v2/{namespace}/{name}/manifests/{reference}",
+    "GET /v2/{namespace}/{name}/referrers/{digest}",
+    "GET /v2/{namespace}/{name}/tags/list",
+];
+
+/// Set SKEP_UPDATE_SNAPSHOTS=1 to write the committed document anew.
+#[test]
+fn the_committed_document_is_the_one_the_code_makes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let made = router::openapi_json();
+    if std::env::var_os("SKEP_UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == made, "openapi.json is out of date; see SKEP_UPDATE_SNAPSHOTS");
+}
+
+#[tokio::test]
+async fn every_operation_but_the_public_ones_asks_for_a_token() {
+    let world = World::start().await;
+    let http = crate::world::http();
+    let document: Value = http
+        .get(format!("{}/openapi.json", world.address))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let mut walked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let method = method.to_uppercase();
+            let name = format!("{method} {path}");
+            let public = operation["security"] == serde_json::json!([{}]);
+            assert_eq!(public, PUBLIC.contains(&name.as_str()), "{name}");
+            if public {
+                continue;
+            }
+            let url = path.replace("{digest}", &format!("sha256:{}", "0".repeat(64)));
+            let url = url.replace(['{', '}'], "");
+            for token in [None, Some("skep_0000"), Some("skepc_0000")] {
+                let request =
+                    http.request(method.parse().unwrap(), format!("{}{url}", world.address));
+                let request = match token {
+                    Some(token) => request.bearer_auth(token),
+                    None => request,
+                };
+                assert_eq!(request.send().await.unwrap().status(), 401, "{name} with {token:?}");
+            }
+            walked += 1;
+        }
+    }
+    assert!(walked >= 13, "{walked}");
+}
