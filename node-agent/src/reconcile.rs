@@ -33,8 +33,8 @@ impl OfferError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Older { .. } => "state.older_generation",
-            Self::Reused { .. } => "state.generation_reused",
+            Self::Older { .. } => "state.rollback",
+            Self::Reused { .. } => "state.equivocation",
             Self::Digest { .. } => "state.digest_mismatch",
             Self::TooMany { .. } => "state.too_many_policies",
         }

@@ -54,15 +54,15 @@ mod judging_an_offer {
 
     #[test]
     fn an_older_generation_is_refused_whatever_it_holds() {
-        check(&state(7, &["b"]), &state(6, &["a"]), Err("state.older_generation"));
-        check(&state(7, &["b"]), &state(6, &["b"]), Err("state.older_generation"));
-        check(&state(u64::MAX, &[]), &state(0, &[]), Err("state.older_generation"));
+        check(&state(7, &["b"]), &state(6, &["a"]), Err("state.rollback"));
+        check(&state(7, &["b"]), &state(6, &["b"]), Err("state.rollback"));
+        check(&state(u64::MAX, &[]), &state(0, &[]), Err("state.rollback"));
     }
 
     #[test]
     fn a_generation_used_twice_is_refused() {
-        check(&state(7, &["b"]), &state(7, &["a"]), Err("state.generation_reused"));
-        check(&state(7, &["a", "b"]), &state(7, &["b", "a"]), Err("state.generation_reused"));
+        check(&state(7, &["b"]), &state(7, &["a"]), Err("state.equivocation"));
+        check(&state(7, &["a", "b"]), &state(7, &["b", "a"]), Err("state.equivocation"));
     }
 
     #[test]

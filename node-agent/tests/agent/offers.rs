@@ -52,10 +52,10 @@ fn an_older_state_is_refused_also_after_a_restart() {
     }
     with_a_running_policy(|host, node, running| {
         node.offer(&state(4, &[&running.first])).unwrap();
-        refused(host, node, "state.older_generation");
+        refused(host, node, "state.rollback");
         *node = host.node();
         node.offer(&state(4, &[&running.second])).unwrap();
-        refused(host, node, "state.older_generation");
+        refused(host, node, "state.rollback");
     });
 }
 
@@ -66,7 +66,7 @@ fn a_number_used_for_two_states_is_refused() {
     }
     with_a_running_policy(|host, node, running| {
         node.offer(&state(5, &[&running.first])).unwrap();
-        refused(host, node, "state.generation_reused");
+        refused(host, node, "state.equivocation");
     });
 }
 
