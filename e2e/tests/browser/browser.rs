@@ -1,0 +1,181 @@
+//! Headless Chromium by its driver, with waits instead of sleeps. Refuses to know our pages; a journey names
+//! what it looks for by CSS selectors.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use skep_e2e::process::Background;
+use skep_e2e::wait;
+use thirtyfour::{
+    By, CapabilitiesHelper, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver,
+};
+use tokio::runtime::Runtime;
+
+/// What chromedriver says once it listens.
+const LISTENS: &str = "started successfully on port ";
+
+/// One browser window. Everything blocks until it is done.
+pub(crate) struct Browser {
+    runtime: Runtime,
+    window: Option<WebDriver>,
+    // Dropped after the window: first who uses the driver, then the driver.
+    _driver: Background,
+    base: String,
+}
+
+impl Browser {
+    /// Opens a window of a desktop's size. `base` is the registry's address; its certificate is of a CA that
+    /// no browser knows, so the browser is told to accept it.
+    ///
+    /// # Errors
+    /// When Chromium or its driver is not installed or does not start.
+    pub(crate) fn open(base: &str, folder: &Path) -> Result<Self> {
+        let log = folder.join("chromedriver.log");
+        let mut command = Command::new("chromedriver");
+        let mut driver = Background::start("chromedriver", command.arg("--port=0"), &log)?;
+        let port = wait::until("chromedriver listens", wait::PATIENCE, || {
+            driver.check()?;
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let rest = text.split(LISTENS).nth(1);
+            Ok(rest.and_then(|rest| rest.split('.').next()?.trim().parse::<u16>().ok()))
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let window = runtime
+            .block_on(WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities(folder)?))
+            .context("the browser did not start")?;
+        Ok(Self { runtime, window: Some(window), _driver: driver, base: base.to_owned() })
+    }
+
+    /// Opens a page by its path.
+    ///
+    /// # Errors
+    /// When the page does not load.
+    pub(crate) fn go(&self, path: &str) -> Result<()> {
+        let url = format!("{}{path}", self.base);
+        self.runtime.block_on(self.window()?.goto(url)).context("a page did not load")
+    }
+
+    /// Waits until a script's expression is neither null nor false, and returns it.
+    ///
+    /// # Errors
+    /// When it does not become so in time, with what the page says then.
+    pub(crate) fn until(&self, what: &str, expression: &str) -> Result<Value> {
+        let found = wait::until(what, wait::PATIENCE, || {
+            let value = self.evaluate(expression)?;
+            Ok((!matches!(value, Value::Null | Value::Bool(false))).then_some(value))
+        });
+        found.with_context(|| {
+            let says = self.evaluate("document.body.innerText").unwrap_or_default();
+            format!("the page says: {}", says.as_str().unwrap_or_default())
+        })
+    }
+
+    /// The text of the first element, once it is there.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub(crate) fn text(&self, css: &str) -> Result<String> {
+        let value = self.until(
+            &format!("{css} has a text"),
+            &format!("document.querySelector({})?.innerText?.trim() || null", json!(css)),
+        )?;
+        Ok(value.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until the first element's text holds these words.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn until_says(&self, css: &str, words: &str) -> Result<()> {
+        let script = format!(
+            "document.querySelector({})?.innerText?.includes({}) ?? false",
+            json!(css),
+            json!(words)
+        );
+        self.until(&format!("{css} says “{words}”"), &script).map(drop)
+    }
+
+    /// Clicks the first element, once it is there, as a person does: it must be visible.
+    ///
+    /// # Errors
+    /// When it does not come or something covers it.
+    pub(crate) fn click(&self, css: &str) -> Result<()> {
+        self.until(
+            &format!("{css} is there"),
+            &format!("!!document.querySelector({})", json!(css)),
+        )?;
+        let window = self.window()?;
+        let click = async { window.find(By::Css(css)).await?.click().await };
+        self.runtime.block_on(click).with_context(|| format!("{css} could not be clicked"))
+    }
+
+    /// Types into the first field, in place of what it holds.
+    ///
+    /// # Errors
+    /// When there is no such field.
+    pub(crate) fn type_into(&self, css: &str, text: &str) -> Result<()> {
+        self.until(
+            &format!("{css} is there"),
+            &format!("!!document.querySelector({})", json!(css)),
+        )?;
+        let window = self.window()?;
+        let typing = async {
+            let field = window.find(By::Css(css)).await?;
+            field.clear().await?;
+            field.send_keys(text).await
+        };
+        self.runtime.block_on(typing).with_context(|| format!("{css} could not be typed into"))
+    }
+
+    /// Waits until the address is this path, with this beginning.
+    ///
+    /// # Errors
+    /// When it does not become so.
+    pub(crate) fn until_at(&self, path: &str) -> Result<()> {
+        let script = format!("(location.pathname + location.search).startsWith({})", json!(path));
+        self.until(&format!("the address is {path}"), &script).map(drop)
+    }
+
+    fn evaluate(&self, expression: &str) -> Result<Value> {
+        let script = format!("return {expression};");
+        let answer = self.runtime.block_on(self.window()?.execute(script, Vec::new()));
+        Ok(answer.context("a script could not be run in the page")?.json().clone())
+    }
+
+    fn window(&self) -> Result<&WebDriver> {
+        self.window.as_ref().context("the window is open")
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Some(window) = self.window.take() {
+            // The driver ends its browser; when it cannot, both end with the driver's process group.
+            let _ = self.runtime.block_on(window.quit());
+        }
+    }
+}
+
+fn capabilities(folder: &Path) -> Result<thirtyfour::ChromeCapabilities> {
+    let mut chrome = DesiredCapabilities::chrome();
+    chrome.accept_insecure_certs(true)?;
+    let profile = format!("--user-data-dir={}", folder.join("chromium").display());
+    // Without the sandbox, because Chromium refuses to run as root with it; the pages are our own.
+    let arguments = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1280,900",
+        &profile,
+    ];
+    arguments.iter().try_for_each(|argument| chrome.add_arg(argument))?;
+    Ok(chrome)
+}
