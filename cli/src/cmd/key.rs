@@ -21,11 +21,15 @@ The public key goes to `skep namespace claim` and into node policies; the file n
         out: Option<PathBuf>,
     },
     /// Show the public key and the key id of a key file
-    #[command(after_help = "Example:
-  skep key show acme.key")]
+    #[command(after_help = "Examples:
+  skep key show acme.key
+  skep namespace claim acme --key \"$(skep key show acme.key --public)\"")]
     Show {
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Print the public key and nothing else, for scripts
+        #[arg(long)]
+        public: bool,
     },
 }
 
@@ -37,20 +41,27 @@ struct Shown<'a> {
 }
 
 pub(crate) fn run(command: &Command, session: &Session) -> anyhow::Result<()> {
-    let (file, key) = match command {
+    let (file, key, words): (_, _, fn(&Shown<'_>) -> String) = match command {
         Command::New { out } => {
             let file = match out {
                 Some(file) => file.clone(),
                 None => session.settings.key_default()?,
             };
             let key = keys::create(&file)?;
-            (file, key)
+            (file, key, text)
         }
-        Command::Show { file } => (file.clone(), keys::load(file)?),
+        Command::Show { file, public } => {
+            let words = if *public { public_only } else { text };
+            (file.clone(), keys::load(file)?, words)
+        }
     };
     let public = key.public();
     let shown = Shown { file: &file, public_key: &public, key_id: public.key_id().hex() };
-    session.out.result(&shown, || text(&shown))
+    session.out.result(&shown, || words(&shown))
+}
+
+fn public_only(shown: &Shown<'_>) -> String {
+    format!("{}\n", shown.public_key)
 }
 
 fn text(shown: &Shown<'_>) -> String {

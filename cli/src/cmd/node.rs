@@ -86,7 +86,7 @@ async fn create_token(
     let request = CreateNodeToken { labels, uses, valid_secs: ttl.as_secs() };
     let created = session.settings.client()?.create_node_token(&request).await?;
     session.out.say(&format!(
-        "{} may enrol with this token; it expires {}. Use it as\n  skep-agent enrol --server URL --name NAME --token TOKEN",
+        "{} may enrol with this token; it expires {}. Use it on the node as\n  SKEP_AGENT_TOKEN=… skep-agent enrol --server URL --name NAME",
         units::plural(uses as usize, "node", "nodes"),
         units::ahead(created.expires_at, session.now()),
     ));

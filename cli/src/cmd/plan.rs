@@ -75,7 +75,11 @@ pub(crate) async fn prepare(client: &Client, file: &Path) -> anyhow::Result<Prep
     let after = with_changes(&current, &changed);
     let diffs = diff(&nodes, &current, &after);
     let conflicts = report(&diffs);
-    let plan = Plan { policies, nodes: diffs, conflicts, fleet: nodes.len() };
+    let silent = nodes.iter().filter(|node| {
+        node.interfaces.is_empty() && changed.iter().any(|r| r.nodes.matches(&node.labels))
+    });
+    let unknown = silent.map(|node| node.name.to_string()).collect();
+    let plan = Plan { policies, nodes: diffs, conflicts, fleet: nodes.len(), unknown };
     Ok(Prepared { plan, changed })
 }
 

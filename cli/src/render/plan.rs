@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub conflicts: Vec<NodeConflict>,
     /// Nodes the registry knows.
     pub fleet: usize,
+    /// Nodes a changed policy selects that never told their interfaces: what changes there is not known yet.
+    pub unknown: Vec<String>,
 }
 
 /// One policy of the plan.
@@ -136,8 +138,26 @@ fn names(member: &DesiredMember) -> String {
 }
 
 fn summary(plan: &Plan) -> String {
-    if plan.nodes.is_empty() {
+    let unknown = match plan.unknown.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "Not known yet: {} enrolled, and never told which interfaces there are. Start the agent there, then plan again.\n",
+            match names {
+                [name] => format!("{name} is"),
+                names => format!("{} are", names.join(", ")),
+            }
+        ),
+    };
+    known_changes(plan) + &unknown
+}
+
+/// What changes on the nodes that are known.
+fn known_changes(plan: &Plan) -> String {
+    if plan.nodes.is_empty() && plan.unknown.is_empty() {
         return "Nothing changes on any node.\n".to_owned();
+    }
+    if plan.nodes.is_empty() {
+        return "Nothing changes on the nodes that are known.\n".to_owned();
     }
     let changes = || plan.nodes.iter().flat_map(|n| &n.chains).flat_map(|c| &c.changes);
     let added = changes().filter(|c| matches!(c, Change::Add { .. })).count();

@@ -14,6 +14,8 @@ fn a_key_is_made_once_shown_again_and_never_overwritten() {
     desk.skep(&["key", "new", "--out", "a.key"]).fails(1, &["exists already", "--out"]);
     assert_eq!(std::fs::read(desk.path("a.key")).unwrap(), before);
     assert_eq!(desk.skep(&["--json", "key", "show", "a.key"]).json(), made);
+    let public = desk.skep(&["key", "show", "a.key", "--public"]).ok();
+    assert_eq!(public.strip_suffix('\n'), made["public_key"].as_str());
     let text = desk.skep(&["key", "show", "a.key"]).ok();
     assert!(!text.contains("skep-ed25519-secret:"), "the secret is never shown: {text}");
 }

@@ -54,6 +54,7 @@ fn sample() -> Plan {
         nodes: vec![NodeDiff { node: "edge-07".parse().unwrap(), chains: vec![chain] }],
         conflicts: vec![same("edge-07"), same("edge-08"), same("edge-09")],
         fleet: 3,
+        unknown: Vec::new(),
     }
 }
 
@@ -66,4 +67,17 @@ fn a_plan_is_a_diff_a_summary_and_a_conflict_report() {
 fn a_plan_that_changes_nothing_says_so() {
     let nothing = Plan { nodes: Vec::new(), conflicts: Vec::new(), ..sample() };
     assert!(plan(&nothing).ends_with("Nothing changes on any node.\n"));
+}
+
+#[test]
+fn a_plan_for_a_node_that_never_called_does_not_say_that_nothing_changes() {
+    let silent = Plan {
+        nodes: Vec::new(),
+        conflicts: Vec::new(),
+        unknown: vec!["edge-09".into()],
+        ..sample()
+    };
+    let text = plan(&silent);
+    assert!(!text.contains("on any node"), "{text}");
+    assert!(text.contains("edge-09 is enrolled, and never told which interfaces"), "{text}");
 }
