@@ -13,12 +13,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Blobs up to this size are kept in memory once read: manifests and layers of ordinary packages.
 /// Larger ones are streamed from the file.
 pub const SMALL_BYTES_MAX: u64 = 256 << 10;
 /// What the memory of small blobs may hold: 2,000 packages of 32 KiB.
 const CACHE_BYTES_MAX: u64 = 64 << 20;
+/// How long an upload may pause: longer than any network hiccup, short enough that a dead client
+/// does not hold a place.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Why a blob could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,8 @@ pub enum BlobError {
     WrongDigest { wanted: Digest, found: Digest },
     #[error("the body broke off")]
     Body { source: axum::Error },
+    #[error("nothing arrived for {} seconds", STALL_MAX.as_secs())]
+    Stalled,
     #[error("no blob {digest}")]
     Missing { digest: Digest },
     #[error("cannot {what} {}", path.display())]
@@ -80,7 +86,8 @@ impl BlobStore {
             std::fs::remove_dir_all(&temp).map_err(io_error("clear", &temp))?;
         }
         std::fs::create_dir_all(&temp).map_err(io_error("create", &temp))?;
-        for first in 0..=u8::MAX {
+        let complete = root.join("sha256/ff").exists();
+        for first in (0..=u8::MAX).filter(|_| !complete) {
             let folder = root.join("sha256").join(hex::encode([first]));
             std::fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         }
@@ -109,29 +116,39 @@ impl BlobStore {
         self.inner.root.join("sha256").join(&digits[..2]).join(digits)
     }
 
-    /// Stores a body under its digest: hashed while it arrives, at most `limit` bytes, flushed to
-    /// the disk before it gets its name. Nothing stays behind when it fails.
+    /// Takes a body in, at most `limit` bytes, hashed while it arrives. Nothing has a name yet, and
+    /// dropping what was received leaves nothing behind.
     ///
     /// # Errors
-    /// [`BlobError`] says whether the body, its digest or the disk was at fault.
-    pub async fn put(
+    /// [`BlobError`] says whether the body or the disk was at fault.
+    pub async fn receive(
         &self,
-        wanted: Digest,
         limit: u64,
         mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
-    ) -> Result<u64, BlobError> {
+    ) -> Result<Received, BlobError> {
         let number = self.inner.next_temp.fetch_add(1, Ordering::Relaxed);
         let mut temp = TempFile::create(self.inner.temp.join(number.to_string()))?;
-        while let Some(chunk) = body.next().await {
+        loop {
+            let next = tokio::time::timeout(STALL_MAX, body.next()).await;
+            let Some(chunk) = next.map_err(|_| BlobError::Stalled)? else {
+                return Ok(Received { temp });
+            };
             let chunk = chunk.map_err(|source| BlobError::Body { source })?;
             if temp.bytes + chunk.len() as u64 > limit {
                 return Err(BlobError::TooLarge { limit });
             }
             temp = blocking(move || temp.append(&chunk)).await?;
         }
-        let target = self.path_of(&wanted);
-        let faults = self.inner.faults;
-        blocking(move || temp.keep(wanted, &target, faults)).await
+    }
+
+    /// Gives received bytes their name, if they are what the name says, and flushes them to the
+    /// disk first. Returns their number.
+    ///
+    /// # Errors
+    /// [`BlobError`] says whether the digest or the disk was at fault.
+    pub async fn keep(&self, received: Received, wanted: Digest) -> Result<u64, BlobError> {
+        let (target, faults) = (self.path_of(&wanted), self.inner.faults);
+        blocking(move || received.temp.keep(wanted, &target, faults)).await
     }
 
     /// Whether the bytes are here.
@@ -216,6 +233,11 @@ impl Cache {
             self.bytes -= bytes.len() as u64;
         }
     }
+}
+
+/// A body that arrived whole and has no name yet.
+pub struct Received {
+    temp: TempFile,
 }
 
 /// A file that removes itself unless it is kept.
@@ -305,6 +327,15 @@ mod tests {
         stream::iter(chunks)
     }
 
+    async fn put(
+        store: &BlobStore,
+        digest: Digest,
+        limit: u64,
+        body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    ) -> Result<u64, BlobError> {
+        store.keep(store.receive(limit, body).await?, digest).await
+    }
+
     fn left_behind(folder: &Path) -> usize {
         std::fs::read_dir(folder.join("tmp")).unwrap().count()
     }
@@ -314,7 +345,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = BlobStore::open(folder.path(), Faults::default()).unwrap();
         let digest = Digest::of(b"hello world");
-        assert_eq!(store.put(digest, 100, body(&[b"hello ", b"world"])).await.unwrap(), 11);
+        assert_eq!(put(&store, digest, 100, body(&[b"hello ", b"world"])).await.unwrap(), 11);
         assert_eq!(&store.read_blocking(&digest, 100).unwrap()[..], b"hello world");
         let Opened::Whole(bytes) = store.open_blob(&digest).await.unwrap() else {
             panic!("a small blob comes whole")
@@ -322,9 +353,9 @@ mod tests {
         assert_eq!(&bytes[..], b"hello world");
 
         let other = Digest::of(b"other");
-        let wrong = store.put(other, 100, body(&[b"evil"])).await;
+        let wrong = put(&store, other, 100, body(&[b"evil"])).await;
         assert!(matches!(wrong, Err(BlobError::WrongDigest { .. })));
-        let long = store.put(other, 4, body(&[b"other"])).await;
+        let long = put(&store, other, 4, body(&[b"other"])).await;
         assert!(matches!(long, Err(BlobError::TooLarge { limit: 4 })));
         assert!(!store.has(&other));
         assert_eq!(left_behind(folder.path()), 0);

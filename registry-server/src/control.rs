@@ -2,25 +2,25 @@
 //! fleet in memory and writes every decision before it acts on it. Refuses to know HTTP and to
 //! decide what may run: nodes verify the operators' signatures themselves.
 
+mod offers;
+
 use crate::clock;
 use crate::live::{Desired, Node, Offer, PackageChange};
 use crate::secret::{Kind, NoRandomness, Secret, SecretHash};
 use crate::store::nodes::{StoredNode, StoredNodeToken, WantedChange};
 use crate::store::policies::StoredPolicy;
 use crate::store::{Store, StoreError};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::value::RawValue;
+use offers::{HeldPolicy, Offers, Policies};
 use skep_api::v1::nodes::{EnrolRequest, EnrolResponse, NodeDetail, NodeSummary};
 use skep_api::v1::policies::{ApplyReceipt, PolicyInfo};
-use skep_api::v1::sync::{DESIRED_BYTES_MAX, DesiredState, POLICIES_MAX, Report};
+use skep_api::v1::sync::{DESIRED_BYTES_MAX, POLICIES_MAX, Report};
 use skep_artifact::digest::Digest;
 use skep_artifact::dsse::{DsseError, Envelope, POLICY_PAYLOAD_TYPE};
 use skep_artifact::name::{PackageName, Version};
 use skep_fleet::ids::{Generation, NodeName, PolicyName};
 use skep_fleet::policy::{PolicyError, PolicyRevision};
 use skep_fleet::selector::{LABELS_MAX, Labels};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Mutex;
 
@@ -83,30 +83,10 @@ pub struct Fleet {
     changing: Mutex<()>,
 }
 
-type Policies = BTreeMap<PolicyName, Arc<HeldPolicy>>;
-
 #[derive(Default)]
 struct Roster {
     by_name: BTreeMap<NodeName, Arc<Node>>,
     by_credential: HashMap<[u8; 32], Arc<Node>>,
-}
-
-struct HeldPolicy {
-    stored: StoredPolicy,
-    /// The envelope as nodes get it.
-    base64: String,
-}
-
-impl HeldPolicy {
-    fn new(stored: StoredPolicy) -> Arc<Self> {
-        let base64 = BASE64.encode(&stored.envelope);
-        Arc::new(Self { stored, base64 })
-    }
-
-    /// Whether the policy asks a node with these labels for anything.
-    fn selects(&self, labels: &Labels) -> bool {
-        !self.stored.revision.removed && self.stored.revision.nodes.matches(labels)
-    }
 }
 
 impl Fleet {
@@ -433,46 +413,6 @@ impl Roster {
             self.by_credential.remove(earlier.credential.as_bytes());
         }
         self.by_credential.insert(*node.credential.as_bytes(), node);
-    }
-}
-
-/// Offers by the policies in them: nodes that want the same share one.
-#[derive(Default)]
-struct Offers {
-    made: HashMap<BTreeSet<PolicyName>, Arc<Offer>>,
-}
-
-impl Offers {
-    /// What a node is offered: the newest revision of every policy that selects it, and of every
-    /// policy it was told about before, so that it learns of a removal from the operator's signature.
-    fn get(
-        &mut self,
-        policies: &Policies,
-        node: &NodeName,
-        labels: &Labels,
-        seen: &BTreeSet<PolicyName>,
-    ) -> Result<Arc<Offer>, ControlError> {
-        let meant = policies.iter().filter(|(n, p)| p.selects(labels) || seen.contains(*n));
-        let names: BTreeSet<PolicyName> = meant.map(|(name, _)| name.clone()).collect();
-        if let Some(offer) = self.made.get(&names) {
-            return Ok(offer.clone());
-        }
-        let held = names.iter().filter_map(|name| policies.get(name));
-        let envelopes: Vec<String> = held.map(|policy| policy.base64.clone()).collect();
-        let bytes: usize = envelopes.iter().map(|envelope| envelope.len() + 3).sum();
-        if names.len() > POLICIES_MAX || bytes > DESIRED_BYTES_MAX / 2 {
-            let policies = names.len();
-            return Err(ControlError::TooMuch { node: node.clone(), policies, bytes });
-        }
-        let digest = DesiredState::digest_of(&envelopes);
-        let json = serde_json::to_string(&envelopes).and_then(RawValue::from_string);
-        let envelopes = json.map_err(|e| StoreError::Corrupt {
-            what: "list of envelopes",
-            reason: e.to_string(),
-        })?;
-        let offer = Arc::new(Offer { digest, policies: names.clone(), envelopes });
-        self.made.insert(names, offer.clone());
-        Ok(offer)
     }
 }
 

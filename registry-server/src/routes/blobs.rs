@@ -38,7 +38,7 @@ pub async fn exists(
     params(("digest" = String, Path, description = "sha256:…")), security(("token" = [])),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 507, body = ErrorBody)))]
+        (status = 408, body = ErrorBody), (status = 413, body = ErrorBody), (status = 507, body = ErrorBody)))]
 pub async fn put(
     State(app): State<App>,
     _publisher: Publisher,
@@ -50,8 +50,9 @@ pub async fn put(
         .map_err(|e| ApiError::malformed(format!("The address does not end in a digest: {e}.")))?;
     let _place = app.uploads.try_acquire().map_err(|_| RequestError::Overloaded)?;
     let limit = PACKAGE_BYTES_MAX as u64;
+    let received = app.blobs.receive(limit, body.into_data_stream()).await?;
     let _kept = app.collecting.read().await;
-    let bytes = app.blobs.put(digest, limit, body.into_data_stream()).await?;
+    let bytes = app.blobs.keep(received, digest).await?;
     app.store.note_blob(&digest, bytes, clock::now()).await?;
     app.faults.pass(FaultPoint::BlobStored);
     app.metrics.uploaded(bytes);

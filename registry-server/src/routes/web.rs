@@ -40,7 +40,8 @@ pub fn front(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     {
         return serve(path, file, headers);
     }
-    if !path.is_empty() && !(is_address_of_a_page(path) && wants_html(headers)) {
+    let is_page = path.is_empty() || (is_address_of_a_page(path) && wants_html(headers));
+    if !is_page {
         return StatusCode::NOT_FOUND.into_response();
     }
     match Front::get("index.html") {

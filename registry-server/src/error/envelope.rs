@@ -1,0 +1,180 @@
+//! Writing errors into answers: our own envelope, and the one the OCI specification fixes.
+//! Refuses to know what went wrong; it gets status, code and words.
+
+use super::{Answer, ApiError, REQUEST_ID};
+use crate::blob::BlobError;
+use crate::store::StoreError;
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use skep_api::reason::{ErrorBody, code};
+
+/// An error on its way out; [`finish`] writes it, because only there the request id is known.
+#[derive(Clone)]
+struct Failure {
+    body: ErrorBody,
+    envelope: Envelope,
+    log: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Envelope {
+    Ours,
+    Oci { code: &'static str },
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        to_response(self.answer(), Envelope::Ours)
+    }
+}
+
+fn to_response(answer: Answer, envelope: Envelope) -> Response {
+    let Answer { status, code, message, hint, log } = answer;
+    let body = ErrorBody { code: code.to_owned(), message, hint, request_id: String::new() };
+    let mut response = status.into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static("Bearer realm=\"skep\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response.extensions_mut().insert(Failure { body, envelope, log });
+    response
+}
+
+/// An error of the OCI API, whose envelope the distribution specification fixes.
+pub struct OciError {
+    error: ApiError,
+    code: &'static str,
+}
+
+impl OciError {
+    /// The repository is not there.
+    #[must_use]
+    pub fn name_unknown(name: &str) -> Self {
+        Self { error: ApiError::not_found(format!("Repository {name}")), code: "NAME_UNKNOWN" }
+    }
+
+    /// The repository has no such manifest.
+    #[must_use]
+    pub fn manifest_unknown(reference: &str) -> Self {
+        let error = ApiError::not_found(format!("Manifest {reference}"));
+        Self { error, code: "MANIFEST_UNKNOWN" }
+    }
+
+    /// The repository has no such blob.
+    #[must_use]
+    pub fn blob_unknown(digest: &str) -> Self {
+        Self { error: ApiError::not_found(format!("Blob {digest}")), code: "BLOB_UNKNOWN" }
+    }
+
+    /// The text is not a digest we know.
+    #[must_use]
+    pub fn digest_invalid(text: &str) -> Self {
+        let shown: String = text.chars().take(100).collect();
+        let error = ApiError::malformed(format!("'{shown}' is not a sha256 digest."));
+        Self { error, code: "DIGEST_INVALID" }
+    }
+
+    /// Something of the OCI API this registry does not do.
+    #[must_use]
+    pub fn unsupported(what: &str) -> Self {
+        Self { error: ApiError::malformed(what), code: "UNSUPPORTED" }
+    }
+}
+
+impl From<StoreError> for OciError {
+    fn from(error: StoreError) -> Self {
+        Self { error: error.into(), code: "UNKNOWN" }
+    }
+}
+
+impl From<BlobError> for OciError {
+    fn from(error: BlobError) -> Self {
+        let code =
+            if matches!(error, BlobError::Missing { .. }) { "BLOB_UNKNOWN" } else { "UNKNOWN" };
+        Self { error: error.into(), code }
+    }
+}
+
+impl IntoResponse for OciError {
+    fn into_response(self) -> Response {
+        to_response(self.error.answer(), Envelope::Oci { code: self.code })
+    }
+}
+
+/// Names the request, and writes the envelope of every error: ours, and those axum gives by itself.
+pub async fn finish(request: Request, next: Next) -> Response {
+    let id = request_id();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let status = response.status();
+    let mut response = if status.is_client_error() || status.is_server_error() {
+        with_envelope(response, &id)
+    } else {
+        response
+    };
+    tracing::debug!(%method, path, status = status.as_u16(), request.id = id, "{method} {path} {status}");
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+fn with_envelope(response: Response, id: &str) -> Response {
+    let status = response.status();
+    let (mut parts, body) = response.into_parts();
+    let failure = parts.extensions.remove::<Failure>().or_else(|| generic(status));
+    let Some(mut failure) = failure else { return Response::from_parts(parts, body) };
+    id.clone_into(&mut failure.body.request_id);
+    if let Some(log) = &failure.log {
+        tracing::error!(request.id = id, "request {id} failed: {log}");
+    }
+    let written = match failure.envelope {
+        Envelope::Ours => Json(failure.body).into_response(),
+        Envelope::Oci { code } => {
+            let detail = serde_json::json!({ "request_id": id });
+            let error = serde_json::json!({
+                "code": code, "message": failure.body.message, "detail": detail });
+            Json(serde_json::json!({ "errors": [error] })).into_response()
+        }
+    };
+    let (written, body) = written.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(written.headers);
+    Response::from_parts(parts, body)
+}
+
+/// The envelope of an error that no route of ours gave.
+fn generic(status: StatusCode) -> Option<Failure> {
+    let (code, message) = match status {
+        StatusCode::NOT_FOUND => (code::NOT_FOUND, "There is nothing at this address."),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            (code::MALFORMED, "This address does not take that method.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => (code::TOO_LARGE, "The body is too large."),
+        StatusCode::RANGE_NOT_SATISFIABLE => return None,
+        status if status.is_server_error() => (code::INTERNAL, "The registry failed."),
+        _ => (code::MALFORMED, "The request cannot be understood."),
+    };
+    let body = ErrorBody {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        hint: None,
+        request_id: String::new(),
+    };
+    Some(Failure { body, envelope: Envelope::Ours, log: None })
+}
+
+/// 96 random bits: enough that two requests of one log never share them.
+fn request_id() -> String {
+    let mut bytes = [0; 12];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => hex::encode(bytes),
+        Err(_) => "unknown".to_owned(),
+    }
+}
