@@ -2,18 +2,17 @@
 //! answers what runs. Does no networking and waits for nothing but disk and kernel. Refuses to
 //! decide: `reconcile` does.
 
-use crate::cache::{Cache, SPARE_BYTES_MAX};
+use crate::cache::Cache;
 use crate::detached::{self, Detached};
 use crate::envelope;
 use crate::execute::execute;
 use crate::interfaces;
-use crate::ledger::{Found, Good, Ledger, LedgerError, Place, Store};
+use crate::ledger::{Found, Ledger, LedgerError, Place, Store};
 use crate::observe::{self, Seen};
 use crate::prepare::{FetchResult, Learned, Ready, Shelf};
 use crate::reconcile::{
     Decision, Failure, Obstacle, Running, View, Wish, accept, decide, judge, place_of,
 };
-use skep_api::v1::chains::ChainStatus;
 use skep_api::v1::nodes::Refused;
 use skep_api::v1::sync::{DesiredState, Have};
 use skep_artifact::digest::Digest;
@@ -25,6 +24,11 @@ use skep_fleet::{DesiredChain, PolicyName, PolicyRevision, compose};
 use skep_trust::NodePolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+mod settle;
+mod summary;
+
+pub use summary::Summary;
 
 /// Rounds of "decide, then do" in one pass: one for what is wanted, one for what runs instead when the kernel
 /// refuses it, one that finds nothing left to do.
@@ -101,17 +105,6 @@ pub struct Pass {
     pub missing: BTreeSet<NeededPackage>,
     /// The steps that were done.
     pub done: Vec<Step>,
-}
-
-/// The state of a node as it reports it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
-    pub seen: Option<Have>,
-    pub applied: Option<Have>,
-    pub refusal: Option<Refused>,
-    pub chains: Vec<ChainStatus>,
-    pub notes: Vec<String>,
-    pub interfaces: Vec<String>,
 }
 
 impl Node {
@@ -268,47 +261,6 @@ impl Node {
         Ok(&self.pass)
     }
 
-    /// The state as reports carry it, counters read now.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        let decision = &self.pass.decision;
-        let mut refused = self.offer.refused.clone();
-        refused.extend(self.unverified.values().cloned());
-        refused.extend(decision.refused.iter().map(|(place, refusal)| Refused {
-            code: refusal.code.clone(),
-            message: with_place(place, &refusal.message),
-        }));
-        let mut notes = self.notes.clone();
-        notes.extend(self.offer.omitted.iter().map(|policy| {
-            format!(
-                "The server left out policy {policy} without a signed removal; it stays in force."
-            )
-        }));
-        notes.extend(decision.notes.iter().cloned());
-        notes.extend(self.pass.seen.foreign.iter().cloned());
-        notes.extend(
-            refused.iter().skip(1).map(|r| format!("Also refused ({}): {}", r.code, r.message)),
-        );
-        Summary {
-            seen: self.offer.seen.or(self.ledger.newest),
-            applied: self.ledger.applied,
-            refusal: refused.into_iter().next(),
-            chains: observe::statuses(&self.parts.engine, &self.pass.seen, &self.ledger),
-            notes,
-            interfaces: self.pass.interfaces.clone(),
-        }
-    }
-
-    /// Whether everything wanted runs: nothing refused, nothing waiting, nothing left to do.
-    fn is_complete(&self) -> bool {
-        let decision = &self.pass.decision;
-        decision.refused.is_empty()
-            && decision.pending.is_empty()
-            && decision.steps.is_empty()
-            && self.offer.refused.is_empty()
-            && self.unverified.is_empty()
-    }
-
     fn look(&self) -> Result<Seen, NodeError> {
         observe::look(&self.parts.engine).map_err(|source| NodeError::Observe { source })
     }
@@ -460,77 +412,6 @@ impl Node {
             .find(|ready| ready.wanted.members == *members)
     }
 
-    /// Writes down what was learned: what runs well where, which floors hold now, what is applied.
-    fn settle(&mut self, now: i64) -> Result<(), NodeError> {
-        let Some(prepared) = &self.prepared else { return Ok(()) };
-        let mut next = self.ledger.clone();
-        next.roles.extend(prepared.learned.roles.clone());
-        next.floors = prepared.learned.floors.clone();
-        let running =
-            |place: &Place| self.pass.seen.running.iter().find(|r| place_of(&r.chain) == *place);
-        let fine = prepared.wishes.iter().filter(|wish| {
-            running(&wish.place).is_some_and(|r| wish.wanted.as_ref().is_ok_and(|w| *w == r.chain))
-        });
-        for wish in fine {
-            let Some(running) = running(&wish.place) else { continue };
-            let policies =
-                running.chain.members.iter().filter_map(|m| next.accepted.get(&m.policy));
-            let envelopes: BTreeSet<Digest> = policies.map(|a| a.envelope).collect();
-            let before = next.good.get(&wish.place);
-            if before.is_none_or(|g| g.envelopes != envelopes || g.generation != running.generation)
-            {
-                let good = Good { generation: running.generation, applied_at: now, envelopes };
-                next.good.insert(wish.place.clone(), good);
-            }
-        }
-        for index in &prepared.learned.verified {
-            next.accepted_at.entry(*index).or_insert(now);
-        }
-        let complete = self.is_complete();
-        if complete {
-            next.applied = next.newest;
-        }
-        envelope::raise_floors(
-            &self.parts.policy,
-            &mut next,
-            &self.pass.decision,
-            &prepared.wishes,
-        );
-        if complete {
-            let still = self.indexes_named();
-            next.accepted_at.retain(|index, _| still.contains(index));
-        }
-        next.prune();
-        if next != self.ledger {
-            let mut needed = prepared.learned.read.clone();
-            needed.extend(next.roles.values().copied());
-            self.remember(next)?;
-            self.parts.cache.evict(&needed, SPARE_BYTES_MAX);
-        }
-        Ok(())
-    }
-
-    /// Keeps only failures of chains that are still wanted.
-    fn forget_failures(&mut self) {
-        let Some(prepared) = &self.prepared else { return };
-        let wanted = |failure: &Failure| {
-            prepared.wishes.iter().any(|w| {
-                w.place == failure.place
-                    && (w.wanted.as_ref().is_ok_and(|c| *c == failure.tried)
-                        || w.fallback.as_ref() == Some(&failure.tried))
-            })
-        };
-        self.failures.retain(|(failure, _)| wanted(failure));
-    }
-
-    /// Packages that accepted or last good revisions name.
-    fn indexes_named(&self) -> BTreeSet<Digest> {
-        let accepted = self.revisions.values().flat_map(|r| r.programs.iter().map(|p| p.index));
-        let good = self.ledger.good.keys().filter_map(|place| self.good_chain(place));
-        let good = good.flat_map(|(chain, _)| chain.members.into_iter().map(|m| m.index));
-        accepted.chain(good).collect()
-    }
-
     fn remember(&mut self, next: Ledger) -> Result<(), NodeError> {
         if next != self.ledger {
             self.store.write(&next).map_err(|source| NodeError::Ledger { source })?;
@@ -555,9 +436,4 @@ fn local_program(place: &Place) -> Refused {
             place.interface, place.hook
         ),
     }
-}
-
-fn with_place(place: &Place, message: &str) -> String {
-    let place = place.to_string();
-    if message.starts_with(&place) { message.to_owned() } else { format!("{place}: {message}") }
 }

@@ -54,7 +54,7 @@ fn a_member_that_never_proceeds_may_come_last() {
 #[test]
 fn a_shared_priority_is_named_once_and_only_between_policies() {
     let one = policy("fw", &["eth0"], vec![program("a", "a/a", 1), program("b", "a/b", 1)]);
-    check(&[one.clone()], &[]);
+    check(std::slice::from_ref(&one), &[]);
     let two = policy("log", &["eth0"], vec![program("c", "a/c", 1)]);
     check(&[one, two], &["same priority"]);
 }

@@ -1,0 +1,57 @@
+//! How a node is doing, in the words of a report. Refuses to change anything.
+
+use super::Node;
+use crate::ledger::Place;
+use crate::observe;
+use skep_api::v1::chains::ChainStatus;
+use skep_api::v1::nodes::Refused;
+use skep_api::v1::sync::Have;
+
+/// The state of a node as it reports it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    pub seen: Option<Have>,
+    pub applied: Option<Have>,
+    pub refusal: Option<Refused>,
+    pub chains: Vec<ChainStatus>,
+    pub notes: Vec<String>,
+    pub interfaces: Vec<String>,
+}
+
+impl Node {
+    /// The state as reports carry it, counters read now.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let decision = &self.pass.decision;
+        let mut refused = self.offer.refused.clone();
+        refused.extend(self.unverified.values().cloned());
+        refused.extend(decision.refused.iter().map(|(place, refusal)| Refused {
+            code: refusal.code.clone(),
+            message: with_place(place, &refusal.message),
+        }));
+        let mut notes = self.notes.clone();
+        notes.extend(self.offer.omitted.iter().map(|policy| {
+            format!(
+                "The server left out policy {policy} without a signed removal; it stays in force."
+            )
+        }));
+        notes.extend(decision.notes.iter().cloned());
+        notes.extend(self.pass.seen.foreign.iter().cloned());
+        notes.extend(
+            refused.iter().skip(1).map(|r| format!("Also refused ({}): {}", r.code, r.message)),
+        );
+        Summary {
+            seen: self.offer.seen.or(self.ledger.newest),
+            applied: self.ledger.applied,
+            refusal: refused.into_iter().next(),
+            chains: observe::statuses(&self.parts.engine, &self.pass.seen, &self.ledger),
+            notes,
+            interfaces: self.pass.interfaces.clone(),
+        }
+    }
+}
+
+fn with_place(place: &Place, message: &str) -> String {
+    let place = place.to_string();
+    if message.starts_with(&place) { message.to_owned() } else { format!("{place}: {message}") }
+}
