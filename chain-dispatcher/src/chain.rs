@@ -40,6 +40,14 @@ impl Loadable {
         }
     }
 
+    /// Whether it may be attached to a hook. A person who chose a local file chose the hook, too.
+    pub(crate) fn permits(&self, hook: Hook) -> bool {
+        match self {
+            Self::Verified(object) => object.hooks().contains(&hook),
+            Self::Local(_) => true,
+        }
+    }
+
     /// The package it came from: name, version and digest of its index.
     pub(crate) fn origin(&self) -> Option<(String, String, Digest)> {
         match self {

@@ -289,7 +289,13 @@ fn check_limits(chain: &Chain) -> Result<(), ApplyError> {
         return Err(ApplyError::TooManyMembers { members: chain.members.len() });
     }
     let mut names = std::collections::BTreeSet::new();
-    for Member { policy, name, .. } in &chain.members {
+    for Member { policy, name, object, .. } in &chain.members {
+        if !object.permits(chain.at.hook) {
+            return Err(ApplyError::HookNotPermitted {
+                at: chain.at.clone(),
+                member: name.clone(),
+            });
+        }
         let length = pins::member_name(policy, name).len();
         if policy.is_empty() || name.is_empty() || length > pins::NAME_BYTES_MAX {
             return Err(ApplyError::UnusableName { policy: policy.clone(), name: name.clone() });

@@ -121,6 +121,16 @@ pub enum ApplyError {
         /// How many were asked for.
         members: usize,
     },
+    /// A member's package was not verified for this hook.
+    #[error(
+        "{member} was verified for other hooks than {at}; the node policy names those its namespace may use"
+    )]
+    HookNotPermitted {
+        /// The hook.
+        at: HookPoint,
+        /// The member's name.
+        member: String,
+    },
     /// Two members of the same policy and name.
     #[error("the policy {policy} names the member {name} twice; give them different names")]
     DuplicateMember {
@@ -237,6 +247,7 @@ impl ApplyError {
             Self::Unsupported(_) => "chain.kernel_unsupported",
             Self::Foreign { .. } => "chain.foreign_program",
             Self::TooManyMembers { .. } => "chain.too_many_members",
+            Self::HookNotPermitted { .. } => "chain.hook_not_permitted",
             Self::DuplicateMember { .. } => "chain.duplicate_member",
             Self::UnusableName { .. } => "chain.unusable_name",
             Self::Verifier { .. } => "chain.verifier_refused",

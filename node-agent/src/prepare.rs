@@ -9,6 +9,7 @@ use crate::reconcile::Obstacle;
 use skep_api::v1::nodes::Refused;
 use skep_artifact::config::{EncodedConfig, encode};
 use skep_artifact::digest::Digest;
+use skep_artifact::hook::Hook;
 use skep_artifact::name::Namespace;
 use skep_chain_dispatcher::{Chain, Foreign, HookPoint, Loadable, Member, config_digest};
 use skep_fleet::plan::{NeededPackage, WantedChain};
@@ -78,7 +79,7 @@ impl Shelf<'_> {
         let mut obstacle = None;
         // Every member is looked at, so that all missing packages are fetched together.
         for wanted in &desired.members {
-            match self.member(wanted, learned) {
+            match self.member(wanted, desired.hook, learned) {
                 Ok((observed, member)) => {
                     seen.push(observed);
                     members.push(member);
@@ -98,9 +99,11 @@ impl Shelf<'_> {
     fn member(
         &self,
         wanted: &DesiredMember,
+        hook: Hook,
         learned: &mut Learned,
     ) -> Result<(ObservedMember, Member), Obstacle> {
         let package = self.package(wanted, learned)?;
+        package.permit(hook).map_err(|refusal| Obstacle::Refused(said(&refusal)))?;
         let refuse = |code: &str, message: String| {
             let message = format!("{}/{}: {message}", wanted.policy, wanted.name);
             Obstacle::Refused(Refused { code: code.to_owned(), message })

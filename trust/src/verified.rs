@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use skep_artifact::object::{ObjectError, ObjectFacts};
-use skep_artifact::{Arch, Digest, KeyId, Manifest, PackageName, Version};
+use skep_artifact::{Arch, Digest, Hook, KeyId, Manifest, PackageName, Version};
+
+use crate::{Refusal, Wanted};
 
 /// A package whose publisher, content and place in the node's policy were verified.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) release: u64,
     pub(crate) index_digest: Digest,
     pub(crate) manifest: Manifest,
+    /// Where its programs offer to run and the node policy lets them.
+    pub(crate) hooks: Vec<Hook>,
     pub(crate) objects: Vec<Object>,
     pub(crate) signed_by: Vec<KeyId>,
     pub(crate) role_version: u64,
@@ -95,6 +99,19 @@ impl VerifiedPackage {
         self.0.role_version
     }
 
+    /// Whether its programs may be attached to a hook: the package offers it, and the node policy allows it.
+    ///
+    /// # Errors
+    /// [`Refusal::HookNotAllowed`].
+    pub fn permit(&self, hook: Hook) -> Result<(), Refusal> {
+        if self.0.hooks.contains(&hook) {
+            return Ok(());
+        }
+        let Inner { name, version, index_digest, .. } = &*self.0;
+        let package = Wanted { name: name.clone(), version: version.clone(), index: *index_digest };
+        Err(Refusal::HookNotAllowed { package: Box::new(package), hook })
+    }
+
     /// The object for an architecture, by its OCI name or that of `uname -m`.
     pub fn object(&self, arch: &str) -> Option<VerifiedObject> {
         let arch = Arch::from_name(arch)?;
@@ -107,6 +124,11 @@ impl VerifiedObject {
     /// The ELF bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.package.objects[self.index].bytes
+    }
+
+    /// The hooks its programs may be attached to on this node.
+    pub fn hooks(&self) -> &[Hook] {
+        &self.package.hooks
     }
 
     /// What the bytes are.

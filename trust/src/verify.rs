@@ -10,7 +10,7 @@ use skep_artifact::layout::{self, LayoutError, Package};
 use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
 use skep_artifact::object::{MapFacts, ObjectFacts};
 use skep_artifact::role::{Role, RoleError, Target, VerifiedRole};
-use skep_artifact::{Digest, PackageName, Version};
+use skep_artifact::{Digest, Hook, PackageName, Version};
 
 use crate::floors::Floors;
 use crate::policy::{NamespaceRule, NodePolicy};
@@ -67,7 +67,8 @@ pub fn verify_package(
     })?;
     check_identity(wanted, target, &package)?;
     check_rule(wanted, rule, &package)?;
-    Ok(proof(wanted, target, &verified, package))
+    let hooks = permitted(rule, &package);
+    Ok(proof(wanted, target, &verified, hooks, package))
 }
 
 /// Verifies a policy revision before anything it says is acted on.
@@ -223,11 +224,16 @@ fn check_identity(wanted: &Wanted, target: &Target, package: &Package) -> Result
 }
 
 fn check_rule(wanted: &Wanted, rule: &NamespaceRule, package: &Package) -> Result<(), Refusal> {
-    if let Some(hook) = package.manifest.hooks().into_iter().find(|hook| !rule.hooks.contains(hook))
-    {
-        return Err(Refusal::HookNotAllowed { package: Box::new(wanted.clone()), hook });
+    // A package may offer more hooks than it is allowed here; one that is allowed none is refused at once.
+    let offered = package.manifest.hooks();
+    if let (Some(hook), true) = (offered.first(), permitted(rule, package).is_empty()) {
+        return Err(Refusal::HookNotAllowed { package: Box::new(wanted.clone()), hook: *hook });
     }
     package.objects.iter().try_for_each(|object| check_object(wanted, rule, &object.facts))
+}
+
+fn permitted(rule: &NamespaceRule, package: &Package) -> Vec<Hook> {
+    package.manifest.hooks().into_iter().filter(|hook| rule.hooks.contains(hook)).collect()
 }
 
 /// Every program of an object is judged, not only those the manifest names: all of them are in the bytes.
@@ -270,6 +276,7 @@ fn proof(
     wanted: &Wanted,
     target: &Target,
     verified: &VerifiedRole,
+    hooks: Vec<Hook>,
     package: Package,
 ) -> VerifiedPackage {
     let objects = package.objects.into_iter();
@@ -279,6 +286,7 @@ fn proof(
         release: target.release,
         index_digest: package.index_digest,
         manifest: package.manifest,
+        hooks,
         objects: objects.map(|o| Object { arch: o.arch, facts: o.facts, bytes: o.bytes }).collect(),
         signed_by: verified.signed_by().to_vec(),
         role_version: verified.role().version(),

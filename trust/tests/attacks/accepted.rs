@@ -1,6 +1,6 @@
 //! What must be accepted, and what an accepted package says of itself.
 
-use skep_artifact::SecretKey;
+use skep_artifact::{Hook, SecretKey};
 use skep_trust::{LocallyTrusted, VerifiedObject};
 
 use crate::world::{NOW, OBJECT, World, key, policy_text};
@@ -22,6 +22,18 @@ fn an_accepted_package_says_what_it_is_and_who_signed() {
     assert!(package.object("arm64").is_some());
     assert!(package.object("s390x").is_none());
     assert!(package.object("vax").is_none());
+}
+
+#[test]
+fn a_package_runs_only_on_the_hooks_it_offers_and_the_policy_allows() {
+    let mut world = World::good();
+    world.policy = world.policy.replace(", \"tc-egress\"", ", \"tc-ingress\"");
+    let package = world.verify().unwrap();
+    assert_eq!(package.permit(Hook::Xdp), Ok(()));
+    assert_eq!(package.object("x86_64").unwrap().hooks(), [Hook::Xdp]);
+    for hook in [Hook::TcEgress, Hook::TcIngress] {
+        assert_eq!(package.permit(hook).unwrap_err().code(), "package.hook_not_allowed");
+    }
 }
 
 #[test]

@@ -233,18 +233,13 @@ const SHAPE: &[Attack] = &[
 
 const RULES: &[Attack] = &[
     (
-        "hook that is not allowed",
-        |w| w.policy = w.policy.replace(", \"tc-egress\"", ""),
-        "package.hook_not_allowed",
-    ),
-    (
         "no hook allowed",
         |w| w.policy = w.policy.replace("\"xdp\", \"tc-egress\"", ""),
         "package.hook_not_allowed",
     ),
     (
         "the other direction allowed",
-        |w| w.policy = w.policy.replace("tc-egress", "tc-ingress"),
+        |w| w.policy = w.policy.replace("\"xdp\", \"tc-egress\"", "\"tc-ingress\""),
         "package.hook_not_allowed",
     ),
     (
