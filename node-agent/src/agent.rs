@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::detached;
 use crate::explain::explain;
 use crate::facts;
-use crate::fetch::{Fetched, Fetcher};
+use crate::fetch::{Fetched, Fetcher, Needed};
 use crate::interfaces::Watch;
 use crate::ledger::Place;
 use crate::link::{Contact, Offered, Poll, Reports};
@@ -18,7 +18,6 @@ use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
 use skep_api::v1::sync::{Have, Report};
 use skep_chain_dispatcher::{Counting, Engine, EngineConfig, EngineError};
-use skep_fleet::plan::NeededPackage;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -138,7 +137,7 @@ struct Agent {
     quiet_for: u32,
     inputs: Option<Inputs>,
     have: watch::Sender<Option<Have>>,
-    needed: watch::Sender<BTreeSet<NeededPackage>>,
+    needed: watch::Sender<Needed>,
     newest: watch::Sender<Option<Report>>,
     contact: watch::Receiver<Contact>,
 }
@@ -161,7 +160,7 @@ impl Agent {
         let cache = Cache::open(&settings.state).map_err(|source| StartError::Cache { source })?;
         let signals = |kind| signal(kind).map_err(|source| StartError::Signal { source });
         let (have, have_seen) = watch::channel(None);
-        let (needed, needed_seen) = watch::channel(BTreeSet::new());
+        let (needed, needed_seen) = watch::channel(Needed::default());
         let (newest, newest_seen) = watch::channel(None);
         let (contact_heard, contact) = watch::channel(Contact::None);
         // One at a time: the next poll waits until the last answer was looked at.
@@ -263,7 +262,8 @@ impl Agent {
     fn look_again(&mut self) {
         match self.node.reconcile(facts::now()) {
             Ok(pass) => {
-                let missing = pass.missing.clone();
+                let packages = pass.missing.clone();
+                let missing = Needed { for_state: self.node.seen(), packages };
                 self.needed.send_if_modified(|before| {
                     let changed = *before != missing;
                     *before = missing;

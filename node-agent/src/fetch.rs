@@ -8,6 +8,7 @@ use crate::facts::chance;
 use crate::prepare::FetchResult;
 use skep_api::client::{Client, ClientError};
 use skep_api::v1::nodes::Refused;
+use skep_api::v1::sync::Have;
 use skep_artifact::digest::Digest;
 use skep_artifact::layout::{LayoutError, image_references, references};
 use skep_artifact::limits::{MANIFEST_JSON_BYTES_MAX, PACKAGE_BYTES_MAX, README_BYTES_MAX};
@@ -60,11 +61,18 @@ pub struct Fetched {
     pub result: FetchResult,
 }
 
+/// What the node waits for. Another state asks anew, also for what was refused before: it may be there now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needed {
+    pub for_state: Option<Have>,
+    pub packages: BTreeSet<NeededPackage>,
+}
+
 /// Fetches whatever is needed, again and again until it is no longer asked for.
 pub struct Fetcher {
     pub client: Client,
     pub cache: Cache,
-    pub needed: watch::Receiver<BTreeSet<NeededPackage>>,
+    pub needed: watch::Receiver<Needed>,
     pub fetched: mpsc::Sender<Fetched>,
 }
 
@@ -72,32 +80,27 @@ impl Fetcher {
     /// Runs until the agent stops.
     pub async fn run(mut self) {
         let mut backoff = Backoff::default();
-        let mut tried = BTreeSet::new();
+        let mut tried = Needed::default();
         loop {
             let needed = self.needed.borrow_and_update().clone();
-            if needed.is_empty() {
+            if needed.for_state != tried.for_state || needed.packages.is_empty() {
                 backoff.succeeded();
-                tried.clear();
-                if self.needed.changed().await.is_err() {
-                    return;
-                }
-                continue;
+                tried = Needed { for_state: needed.for_state, ..Needed::default() };
             }
-            let fresh: Vec<&NeededPackage> = needed.difference(&tried).collect();
-            if fresh.is_empty() {
-                let wait = backoff.failed(chance());
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => tried.clear(),
-                    changed = self.needed.changed() => if changed.is_err() { return },
-                }
-                continue;
-            }
-            for package in fresh {
+            let fresh: Vec<_> = needed.packages.difference(&tried.packages).cloned().collect();
+            for package in &fresh {
                 if self.fetched.send(self.fetch(package).await).await.is_err() {
                     return;
                 }
             }
-            tried = needed;
+            tried.packages.extend(fresh);
+            let wait = backoff.failed(chance());
+            tokio::select! {
+                () = tokio::time::sleep(wait), if !needed.packages.is_empty() => {
+                    tried.packages.clear();
+                }
+                changed = self.needed.changed() => if changed.is_err() { return },
+            }
         }
     }
 
