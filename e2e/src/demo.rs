@@ -40,7 +40,7 @@ pub fn perform(ending: Ending) -> Result<Vec<String>> {
     policies(&mut teller, &stage)?;
     traffic::treated_as_policies_say(&mut teller, &stage)?;
     traffic::upgrade_without_a_gap(&mut teller, &stage)?;
-    attacks::tampered_package(&mut teller, &stage)?;
+    attacks::tampered_package(&mut teller, &mut stage)?;
     attacks::unknown_signer(&mut teller, &stage)?;
     attacks::downgrade(&mut teller, &mut stage)?;
     agent_dies(&mut teller, &mut stage)?;
@@ -95,9 +95,15 @@ fn packages(teller: &mut Teller, stage: &Stage) -> Result<()> {
 fn nodes(teller: &mut Teller, stage: &mut Stage) -> Result<()> {
     teller.scene("Two nodes");
     teller.line("Each is a network namespace with an agent of its own. Each agent verifies by itself, against this file of its owner:");
-    teller.text(&stage.trusting_policy());
+    let policy = format!(
+        "[[namespace]]\nname = \"{}\"\nkeys = [\"{}\"]\nthreshold = 1\nhooks = [\"xdp\"]\n\n{}",
+        attacks::VENDOR,
+        stage.publisher.public,
+        stage.trusting_policy()
+    );
+    teller.text(&policy);
     for name in ["edge-1", "edge-2"] {
-        stage.add_node(name, EDGE)?;
+        stage.add_node_with(name, EDGE, &policy)?;
     }
     wait::until("both nodes are healthy", wait::PATIENCE, || {
         let list = stage.world.operator.skep_json(&["node", "list"])?;

@@ -280,23 +280,33 @@ impl Node {
                 );
             }
             let wanted = generation("wanted_generation");
-            Ok(is("healthy") && wanted > 0 && wanted == generation("applied_generation"))
+            let refused = summary.get("refusal").is_some_and(|refusal| !refusal.is_null());
+            Ok(is("healthy")
+                && !refused
+                && wanted > 0
+                && wanted == generation("applied_generation"))
         })
     }
 
-    /// Waits until the registry has heard that this node refused, and returns the refusal's code and message.
+    /// Waits until the registry has heard that this node refused with a code that begins so; any code begins with nothing.
+    /// Returns the code and the message.
     ///
     /// # Errors
     /// When it does not refuse in time; with the end of its log.
-    pub fn wait_until_refused(&self, operator: &Operator) -> Result<(String, String)> {
-        let detail = self.wait_until(operator, "refuses", |summary| {
-            Ok(summary.get("state").and_then(Value::as_str) == Some("refused"))
-        })?;
-        let text = |key: &str| {
-            let value = detail.pointer("/summary/refusal").and_then(|refusal| refusal.get(key));
-            value.and_then(Value::as_str).unwrap_or_default().to_owned()
+    pub fn wait_until_refused(&self, operator: &Operator, code: &str) -> Result<(String, String)> {
+        let text = |summary: &Value, key: &str| {
+            summary
+                .pointer(&format!("/refusal/{key}"))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
         };
-        Ok((text("code"), text("message")))
+        let detail = self.wait_until(operator, &format!("refuses {code}"), |summary| {
+            let found = text(summary, "code");
+            Ok(!found.is_empty() && found.starts_with(code))
+        })?;
+        let summary = detail.get("summary").unwrap_or(&Value::Null);
+        Ok((text(summary, "code"), text(summary, "message")))
     }
 
     fn wait_until(

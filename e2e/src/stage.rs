@@ -170,7 +170,15 @@ impl Stage {
     /// # Errors
     /// When it does not refuse.
     pub fn refused(&self, index: usize) -> Result<(String, String)> {
-        self.world.nodes[index].wait_until_refused(&self.world.operator)
+        self.refused_with(index, "")
+    }
+
+    /// Waits until this node refused with a code that begins so: the code and the sentence.
+    ///
+    /// # Errors
+    /// When it does not refuse with it.
+    pub fn refused_with(&self, index: usize, code: &str) -> Result<(String, String)> {
+        self.world.nodes[index].wait_until_refused(&self.world.operator, code)
     }
 }
 

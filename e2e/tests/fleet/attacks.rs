@@ -60,6 +60,7 @@ fn a_registry_put_back_to_an_older_state_cannot_take_a_node_back() {
     }
     let mut stage = Stage::set().unwrap();
     stage.publish("firewall").unwrap();
+    stage.publish("ratelimit").unwrap();
     let edge = stage.add_node("edge-1", "role=edge").unwrap();
     stage.apply("edge-guard.yaml", &guard_document("skep/firewall@=0.1.0")).unwrap();
     stage.converged(edge).unwrap();
@@ -77,9 +78,19 @@ fn a_registry_put_back_to_an_older_state_cannot_take_a_node_back() {
     stage.world.registry.replace_data(&backup).unwrap();
     stage.world.registry.start_again(&stage.world.hub).unwrap();
     let (code, message) = stage.refused(edge).unwrap();
-    assert!(code.contains("rollback"), "{code}: {message}");
+    assert_eq!(code, "state.older_generation", "{message}");
+
+    // The registry counts on, past the generation that the node has, and offers the old revision beside a new policy.
+    for priority in [40, 41, 42] {
+        let members = [stage::Member { priority, ..stage::limiter("skep/ratelimit@^0.1") }];
+        stage.apply("limits.yaml", &stage::policy("limits", "role=edge", "xdp", &members)).unwrap();
+    }
+    let (code, message) = stage.refused_with(edge, "policy.").unwrap();
+    assert_eq!(code, "policy.rollback", "{message}");
     let node = &stage.world.nodes[edge];
-    assert_eq!(kernel::attached_xdp(&node.namespace, INTERFACE).unwrap(), running);
     let xdp = node.chain(&stage.world.operator, "xdp").unwrap();
     assert_eq!(chain::version(&xdp, "guard").unwrap(), "0.1.1");
+    assert!(
+        running.is_some() && kernel::attached_xdp(&node.namespace, INTERFACE).unwrap().is_some()
+    );
 }
