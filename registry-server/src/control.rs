@@ -2,16 +2,17 @@
 //! fleet in memory and writes every decision before it acts on it. Refuses to know HTTP and to
 //! decide what may run: nodes verify the operators' signatures themselves.
 
+mod enrol;
 mod offers;
 
 use crate::clock;
 use crate::live::{Desired, Node, Offer, PackageChange};
-use crate::secret::{Kind, NoRandomness, Secret, SecretHash};
-use crate::store::nodes::{StoredNode, StoredNodeToken, WantedChange};
+use crate::secret::{NoRandomness, SecretHash};
+use crate::store::nodes::WantedChange;
 use crate::store::policies::StoredPolicy;
 use crate::store::{Store, StoreError};
 use offers::{HeldPolicy, Offers, Policies};
-use skep_api::v1::nodes::{EnrolRequest, EnrolResponse, NodeDetail, NodeSummary};
+use skep_api::v1::nodes::{NodeDetail, NodeSummary};
 use skep_api::v1::policies::{ApplyReceipt, PolicyInfo};
 use skep_api::v1::sync::{DESIRED_BYTES_MAX, POLICIES_MAX, Report};
 use skep_artifact::digest::Digest;
@@ -19,7 +20,7 @@ use skep_artifact::dsse::{DsseError, Envelope, POLICY_PAYLOAD_TYPE};
 use skep_artifact::name::{PackageName, Version};
 use skep_fleet::ids::{Generation, NodeName, PolicyName};
 use skep_fleet::policy::{PolicyError, PolicyRevision};
-use skep_fleet::selector::{LABELS_MAX, Labels};
+use skep_fleet::selector::LABELS_MAX;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Mutex;
@@ -200,112 +201,6 @@ impl Fleet {
         Ok(())
     }
 
-    /// Enrols a node, or gives a known one (same name, same instance) a fresh credential.
-    ///
-    /// # Errors
-    /// [`ControlError`]; nothing changed then.
-    pub async fn enrol(&self, request: EnrolRequest) -> Result<EnrolResponse, ControlError> {
-        let EnrolRequest { token, name, labels, instance } = request;
-        let token = self.node_token(&token).await?;
-        let instance = SecretHash::of_instance(&instance);
-        let labels = merged(labels, &token.labels)?;
-        let credential = Secret::draw(Kind::NodeCredential)?;
-
-        let _one = self.changing.lock().await;
-        let earlier = self.roster().by_name.get(&name).cloned();
-        if earlier.as_ref().is_some_and(|node| !node.instance.same_as(&instance)) {
-            return Err(ControlError::NameTaken { name });
-        }
-        let desired = self.desired_of(&name, &labels, earlier.as_deref())?;
-        let node = StoredNode {
-            name: name.clone(),
-            instance,
-            credential: credential.hash(),
-            node_token: token.hash.id(),
-            labels: labels.clone(),
-            wanted: desired.wanted(),
-            last_seen_at: None,
-            report: None,
-            policies: desired.offer.policies.iter().cloned().collect(),
-        };
-        self.keep(&node, &token, earlier.as_deref()).await?;
-        let node = Arc::new(Node::new(node, desired));
-        if let Some(earlier) = &earlier {
-            node.inherit(earlier);
-        }
-        write(&self.roster).put(node);
-        tracing::info!(node = %name, "node {name} is enrolled");
-        Ok(EnrolResponse { name, credential: credential.reveal().to_owned(), labels })
-    }
-
-    /// A repeated enrolment costs no use of the token; a used-up token still serves the node that
-    /// used it, whose answer may have been lost.
-    async fn keep(
-        &self,
-        node: &StoredNode,
-        token: &StoredNodeToken,
-        earlier: Option<&Node>,
-    ) -> Result<(), ControlError> {
-        let now = clock::now();
-        let repeats = earlier.is_some_and(|e| e.node_token == node.node_token);
-        if repeats || (earlier.is_some() && token.uses_left > 0) {
-            return Ok(self.store.renew_node(node, now).await?);
-        }
-        if earlier.is_none() && self.store.add_node(node, now).await? {
-            return Ok(());
-        }
-        Err(ControlError::TokenRefused)
-    }
-
-    async fn node_token(&self, text: &str) -> Result<StoredNodeToken, ControlError> {
-        let hash = SecretHash::of_text(Kind::NodeToken, text).ok_or(ControlError::TokenRefused)?;
-        let stored = self.store.node_token(&hash.id()).await?;
-        let valid = |t: &StoredNodeToken| t.hash.same_as(&hash) && t.expires_at > clock::now();
-        stored.filter(valid).ok_or(ControlError::TokenRefused)
-    }
-
-    fn desired_of(
-        &self,
-        name: &NodeName,
-        labels: &Labels,
-        earlier: Option<&Node>,
-    ) -> Result<Desired, ControlError> {
-        let now = earlier.map(Node::desired);
-        let seen = now.as_ref().map(|d| d.offer.policies.clone()).unwrap_or_default();
-        let offer = Offers::default().get(&self.policies(), name, labels, &seen)?;
-        let generation = match now {
-            Some(now) if now.offer.digest == offer.digest => now.generation,
-            Some(now) => Generation(now.generation.0 + 1),
-            None => Generation(1),
-        };
-        Ok(Desired { generation, offer })
-    }
-
-    /// Makes a token with which `uses` nodes may enrol.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    pub async fn create_node_token(
-        &self,
-        labels: Labels,
-        uses: u32,
-        expires_at: i64,
-        by: &str,
-    ) -> Result<Secret, ControlError> {
-        let labels = merged(labels, &Labels::new())?;
-        let secret = Secret::draw(Kind::NodeToken)?;
-        let token = StoredNodeToken {
-            hash: secret.hash(),
-            labels,
-            uses_left: uses,
-            created_at: clock::now(),
-            expires_at,
-            created_by: by.to_owned(),
-        };
-        self.store.add_node_token(&token).await?;
-        Ok(secret)
-    }
-
     /// Keeps a node's report.
     pub fn reported(&self, node: &Node, report: Report) {
         let Some(PackageChange { before, after }) = node.reported(report, clock::now()) else {
@@ -433,16 +328,4 @@ fn read_revision(envelope: &[u8]) -> Result<PolicyRevision, ControlError> {
     }
     PolicyRevision::from_json(envelope.unverified_payload())
         .map_err(|source| ControlError::Revision { source: Box::new(source) })
-}
-
-/// A node's own labels under those of its token, which win.
-fn merged(own: Labels, tokens: &Labels) -> Result<Labels, ControlError> {
-    let mut labels = own;
-    labels.extend(tokens.iter().map(|(key, value)| (key.clone(), value.clone())));
-    let too_long = |text: &String| text.is_empty() || text.len() > LABEL_BYTES_MAX;
-    let bad = labels.iter().any(|(key, value)| too_long(key) || value.len() > LABEL_BYTES_MAX);
-    if bad || labels.len() > LABELS_MAX {
-        return Err(ControlError::Labels { found: labels.len() });
-    }
-    Ok(labels)
 }

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::faults::FaultPoint;
 use crate::readme;
 use crate::store::StoreError;
-use crate::store::packages::{BlobRole, NewBlob, NewVersion, PublishConflict, Shown};
+use crate::store::publish::{BlobRole, NewBlob, NewVersion, PublishConflict, Shown};
 use bytes::Bytes;
 use serde::Deserialize;
 use skep_api::v1::namespaces::NamespaceInfo;

@@ -8,13 +8,14 @@ pub mod nodes;
 pub mod oci;
 pub mod packages;
 pub mod policies;
+pub mod publish;
 pub mod tokens;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection as _, Sqlite, Transaction};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,8 +106,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Query`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.read).await.map_err(failed("answer"))?;
-        Ok(())
+        let mut connection = self.read.acquire().await.map_err(failed("answer"))?;
+        connection.ping().await.map_err(failed("answer"))
     }
 
     /// A transaction that holds the write lock from its first statement on.

@@ -1,0 +1,363 @@
+//! The one transaction that makes a version visible. Refuses to know signatures and ELF files:
+//! what it is given was verified.
+
+use super::{Store, StoreError, digest, failed, parsed, signed, to_json, unsigned};
+use skep_artifact::digest::Digest;
+use skep_artifact::hook::Hook;
+use skep_artifact::name::{Namespace, PackageName, Version};
+use skep_artifact::object::ObjectFacts;
+use sqlx::{Sqlite, Transaction};
+
+/// A verified version, ready to become visible.
+pub struct NewVersion {
+    pub name: PackageName,
+    pub version: Version,
+    pub release: u64,
+    pub index: Digest,
+    pub published_at: i64,
+    pub published_by: String,
+    pub threshold: u32,
+    pub signed_by: Vec<String>,
+    /// The namespace's new role file.
+    pub role: Vec<u8>,
+    pub role_version: u64,
+    /// Canonical JSON.
+    pub manifest: String,
+    pub facts: Vec<ObjectFacts>,
+    pub readme_html: String,
+    pub blobs: Vec<NewBlob>,
+    pub shown: Shown,
+}
+
+/// What listings and searches show and look through.
+pub struct Shown {
+    pub description: String,
+    pub license: String,
+    pub hooks: Vec<Hook>,
+    pub lowest_kernel: Option<String>,
+    pub keywords: Vec<String>,
+}
+
+/// One blob of a version and how the OCI API serves it.
+pub struct NewBlob {
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub media_type: String,
+    pub role: BlobRole,
+}
+
+/// What a blob is to the version it belongs to.
+#[derive(Clone)]
+pub enum BlobRole {
+    /// Config, layer or other content.
+    Content,
+    /// An index or image manifest.
+    Manifest,
+    /// A manifest that says something about another one.
+    Referrer { subject: Digest, artifact_type: String, annotations: String },
+}
+
+/// Why a version did not become visible.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishConflict {
+    #[error("the namespace's role is at version {current}")]
+    RoleMoved { current: u64 },
+    #[error("the version exists with index {index}")]
+    VersionExists { index: Digest },
+    #[error("release {highest} was published before")]
+    ReleaseNotNewer { highest: u64 },
+    #[error("blob {digest} is not stored")]
+    BlobGone { digest: Digest },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Makes a version visible, or nothing: role file, version, blobs and listing in one
+    /// transaction. `before_commit` runs when all is written and nothing is decided.
+    ///
+    /// # Errors
+    /// [`PublishConflict`] says what stood in the way; nothing was changed then.
+    pub async fn publish(
+        &self,
+        new: &NewVersion,
+        before_commit: impl FnOnce(),
+    ) -> Result<(), PublishConflict> {
+        let mut change = self.begin().await?;
+        let package = find_package(&mut change, &new.name).await?;
+        if let Some(package) = &package {
+            refuse_existing(&mut change, package.id, &new.version).await?;
+        }
+        move_role(&mut change, new).await?;
+        if let Some(package) = &package
+            && package.release >= new.release
+        {
+            return Err(PublishConflict::ReleaseNotNewer { highest: package.release });
+        }
+        let id = put_package(&mut change, new, package.as_ref()).await?;
+        let version = put_version(&mut change, id, new).await?;
+        put_blobs(&mut change, id, version, new).await?;
+        before_commit();
+        change.commit().await.map_err(failed("commit a version"))?;
+        Ok(())
+    }
+}
+
+struct FoundPackage {
+    id: i64,
+    release: u64,
+    version: Version,
+}
+
+async fn find_package(
+    change: &mut Transaction<'static, Sqlite>,
+    name: &PackageName,
+) -> Result<Option<FoundPackage>, StoreError> {
+    let row: Option<(i64, i64, String)> =
+        sqlx::query_as("SELECT id, release, version FROM packages WHERE name = ?")
+            .bind(name.to_string())
+            .fetch_optional(&mut **change)
+            .await
+            .map_err(failed("look a package up"))?;
+    row.map(|(id, release, version)| {
+        let release = unsigned("release", release)?;
+        Ok(FoundPackage { id, release, version: parsed("version", &version)? })
+    })
+    .transpose()
+}
+
+async fn refuse_existing(
+    change: &mut Transaction<'static, Sqlite>,
+    package: i64,
+    version: &Version,
+) -> Result<(), PublishConflict> {
+    let select = "SELECT index_digest FROM versions WHERE package_id = ? AND version = ?";
+    let found: Option<Vec<u8>> = sqlx::query_scalar(select)
+        .bind(package)
+        .bind(version.to_string())
+        .fetch_optional(&mut **change)
+        .await
+        .map_err(failed("look a version up"))?;
+    match found {
+        Some(index) => Err(PublishConflict::VersionExists { index: digest(&index)? }),
+        None => Ok(()),
+    }
+}
+
+/// Compare and swap: only the publish whose role follows the current one gets through.
+async fn move_role(
+    change: &mut Transaction<'static, Sqlite>,
+    new: &NewVersion,
+) -> Result<(), PublishConflict> {
+    let namespace = new.name.namespace();
+    let swap = "UPDATE namespaces SET role = ?, role_version = ? \
+         WHERE name = ? AND role_version = ?";
+    let done = sqlx::query(swap)
+        .bind(&new.role)
+        .bind(signed("role version", new.role_version)?)
+        .bind(namespace.as_str())
+        .bind(signed("role version", new.role_version.saturating_sub(1))?)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("replace a role file"))?;
+    if done.rows_affected() == 1 {
+        return Ok(());
+    }
+    let current = role_version(change, namespace).await?;
+    Err(PublishConflict::RoleMoved { current })
+}
+
+async fn role_version(
+    change: &mut Transaction<'static, Sqlite>,
+    namespace: &Namespace,
+) -> Result<u64, StoreError> {
+    let current: Option<i64> =
+        sqlx::query_scalar("SELECT role_version FROM namespaces WHERE name = ?")
+            .bind(namespace.as_str())
+            .fetch_optional(&mut **change)
+            .await
+            .map_err(failed("read a role version"))?;
+    unsigned("role version", current.unwrap_or(0))
+}
+
+/// Whether a listing should show `candidate` rather than `current`: the higher one, and a finished
+/// version rather than a pre-release.
+fn is_shown_before(candidate: &Version, current: &Version) -> bool {
+    (candidate.pre.is_empty(), candidate) > (current.pre.is_empty(), current)
+}
+
+async fn put_package(
+    change: &mut Transaction<'static, Sqlite>,
+    new: &NewVersion,
+    existing: Option<&FoundPackage>,
+) -> Result<i64, StoreError> {
+    let shown = existing.is_none_or(|package| is_shown_before(&new.version, &package.version));
+    let id = match (existing, shown) {
+        (Some(package), false) => {
+            sqlx::query("UPDATE packages SET release = ? WHERE id = ?")
+                .bind(signed("release", new.release)?)
+                .bind(package.id)
+                .execute(&mut **change)
+                .await
+                .map_err(failed("raise a release"))?;
+            return Ok(package.id);
+        }
+        (existing, _) => put_shown_package(change, new, existing.map(|p| p.id)).await?,
+    };
+    put_search(change, id, new).await?;
+    Ok(id)
+}
+
+async fn put_shown_package(
+    change: &mut Transaction<'static, Sqlite>,
+    new: &NewVersion,
+    id: Option<i64>,
+) -> Result<i64, StoreError> {
+    let put = "INSERT INTO packages (id, namespace, name, release, version, description, license, \
+         hooks, lowest_kernel, signed_by, published_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (id) DO UPDATE SET release = excluded.release, version = excluded.version, \
+         description = excluded.description, license = excluded.license, hooks = excluded.hooks, \
+         lowest_kernel = excluded.lowest_kernel, signed_by = excluded.signed_by, \
+         published_at = excluded.published_at RETURNING id";
+    sqlx::query_scalar(put)
+        .bind(id)
+        .bind(new.name.namespace().as_str())
+        .bind(new.name.to_string())
+        .bind(signed("release", new.release)?)
+        .bind(new.version.to_string())
+        .bind(&new.shown.description)
+        .bind(&new.shown.license)
+        .bind(to_json("hooks", &new.shown.hooks)?)
+        .bind(&new.shown.lowest_kernel)
+        .bind(to_json("key ids", &new.signed_by)?)
+        .bind(new.published_at)
+        .fetch_one(&mut **change)
+        .await
+        .map_err(failed("write a package"))
+}
+
+async fn put_search(
+    change: &mut Transaction<'static, Sqlite>,
+    id: i64,
+    new: &NewVersion,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM package_hooks WHERE package_id = ?")
+        .bind(id)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("replace a package's hooks"))?;
+    for hook in &new.shown.hooks {
+        sqlx::query("INSERT INTO package_hooks (package_id, hook) VALUES (?, ?)")
+            .bind(id)
+            .bind(hook.to_string())
+            .execute(&mut **change)
+            .await
+            .map_err(failed("write a package's hook"))?;
+    }
+    sqlx::query("DELETE FROM package_search WHERE rowid = ?")
+        .bind(id)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("replace a package in the search"))?;
+    let put = "INSERT INTO package_search (rowid, name, description, keywords) VALUES (?, ?, ?, ?)";
+    sqlx::query(put)
+        .bind(id)
+        .bind(new.name.to_string())
+        .bind(&new.shown.description)
+        .bind(new.shown.keywords.join(" "))
+        .execute(&mut **change)
+        .await
+        .map_err(failed("write a package to the search"))?;
+    Ok(())
+}
+
+async fn put_version(
+    change: &mut Transaction<'static, Sqlite>,
+    package: i64,
+    new: &NewVersion,
+) -> Result<i64, PublishConflict> {
+    let put = "INSERT INTO versions (package_id, version, release, index_digest, published_at, \
+         size_bytes, manifest, facts, readme_html, signed_by, threshold, role_version, \
+         published_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
+    let size: u64 = new.blobs.iter().map(|blob| blob.size_bytes).sum();
+    let id = sqlx::query_scalar(put)
+        .bind(package)
+        .bind(new.version.to_string())
+        .bind(signed("release", new.release)?)
+        .bind(&new.index.as_bytes()[..])
+        .bind(new.published_at)
+        .bind(signed("size", size)?)
+        .bind(&new.manifest)
+        .bind(to_json("facts", &new.facts)?)
+        .bind(&new.readme_html)
+        .bind(to_json("key ids", &new.signed_by)?)
+        .bind(new.threshold)
+        .bind(signed("role version", new.role_version)?)
+        .bind(&new.published_by)
+        .fetch_one(&mut **change)
+        .await;
+    id.map_err(|source| blob_gone(source, new.index, "write a version"))
+}
+
+async fn put_blobs(
+    change: &mut Transaction<'static, Sqlite>,
+    package: i64,
+    version: i64,
+    new: &NewVersion,
+) -> Result<(), PublishConflict> {
+    let put = "INSERT INTO version_blobs (version_id, digest, package_id, is_manifest, media_type, \
+         size_bytes, subject, artifact_type, annotations) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    for blob in &new.blobs {
+        let (is_manifest, referrer) = match &blob.role {
+            BlobRole::Content => (false, None),
+            BlobRole::Manifest => (true, None),
+            BlobRole::Referrer { subject, artifact_type, annotations } => {
+                (true, Some((subject, artifact_type, annotations)))
+            }
+        };
+        sqlx::query(put)
+            .bind(version)
+            .bind(&blob.digest.as_bytes()[..])
+            .bind(package)
+            .bind(is_manifest)
+            .bind(&blob.media_type)
+            .bind(signed("size", blob.size_bytes)?)
+            .bind(referrer.map(|(subject, _, _)| subject.as_bytes().to_vec()))
+            .bind(referrer.map(|(_, kind, _)| kind.clone()))
+            .bind(referrer.map(|(_, _, annotations)| annotations.clone()))
+            .execute(&mut **change)
+            .await
+            .map_err(|source| blob_gone(source, blob.digest, "write a version's blob"))?;
+    }
+    Ok(())
+}
+
+/// A broken foreign key means that the blob was collected between upload and publish.
+fn blob_gone(source: sqlx::Error, digest: Digest, what: &'static str) -> PublishConflict {
+    match &source {
+        sqlx::Error::Database(database) if database.is_foreign_key_violation() => {
+            PublishConflict::BlobGone { digest }
+        }
+        _ => failed(what)(source).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(candidate: &str, current: &str, expected: bool) {
+        let shown = is_shown_before(&candidate.parse().unwrap(), &current.parse().unwrap());
+        assert_eq!(shown, expected, "{candidate} before {current}");
+    }
+
+    #[test]
+    fn a_listing_shows_the_highest_finished_version() {
+        check("1.1.0", "1.0.0", true);
+        check("1.0.1", "1.1.0", false);
+        check("2.0.0-rc.1", "1.9.0", false);
+        check("1.0.0", "2.0.0-rc.1", true);
+        check("2.0.0-rc.2", "2.0.0-rc.1", true);
+    }
+}
