@@ -310,8 +310,9 @@ fn control_answer(error: &ControlError) -> Answer {
         }
         E::NameTaken { name } => {
             let message = format!("A different host is enrolled as {name} already.");
-            Answer::new(StatusCode::CONFLICT, code::NODE_EXISTS, message)
-                .hint("Choose another name. If that host was lost, remove the node first.")
+            Answer::new(StatusCode::CONFLICT, code::NODE_EXISTS, message).hint(
+                "Choose another name. If it is the same host, enrol with the state folder it had.",
+            )
         }
         E::Labels { .. } => Answer::new(StatusCode::BAD_REQUEST, code::MALFORMED, sentence(error)),
         E::Store(error) => store_answer(error),

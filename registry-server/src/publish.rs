@@ -142,12 +142,15 @@ async fn read_role(
             same: Sameness::of(existing.summary.index, wish.request.index),
         });
     }
-    let wanted = namespace.role_version + 1;
-    if verified.role().version() != wanted {
-        return Err(PublishError::RoleConflict { found: verified.role().version(), wanted });
+    // Number and content come from one read: between two, another publisher may have been faster.
+    let before = app.store.role(&namespace.name).await?;
+    let before =
+        before.map(|b| Role::read_unverified(&b, &namespace.name)).transpose().map_err(refused)?;
+    let (found, wanted) = (verified.role().version(), before.as_ref().map_or(0, Role::version) + 1);
+    if found != wanted {
+        return Err(PublishError::RoleConflict { found, wanted });
     }
-    if let Some(before) = app.store.role(&namespace.name).await? {
-        let before = Role::read_unverified(&before, &namespace.name).map_err(refused)?;
+    if let Some(before) = before {
         let kept = |old: &Target| {
             let new = verified.role().target(&old.package, &old.version);
             new.is_some_and(|new| new.index == old.index && new.release == old.release)
