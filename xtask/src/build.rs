@@ -50,8 +50,11 @@ pub(crate) fn programs(workspace: &Workspace, profile: Profile) -> Result<()> {
 pub(crate) fn programs_command(workspace: &Workspace, profile: Profile) -> Command {
     let mut build = run::cargo(&workspace.root);
     build.arg("build").args(SELECTION).arg("--bins");
-    if let Profile::Release = profile {
-        build.arg("--release");
-    }
+    match profile {
+        // There are no examples, but with them cargo resolves features as it does for tests. Without, serde_json and a
+        // few others would differ, and everything above them would be built once for programs and once for tests.
+        Profile::Development => build.arg("--examples"),
+        Profile::Release => build.arg("--release"),
+    };
     build
 }
