@@ -12,6 +12,7 @@ use crate::interfaces::Watch;
 use crate::ledger::Place;
 use crate::link::{Contact, Offered, Poll, Reports};
 use crate::node::{Node, NodeError, Parts};
+use crate::observe;
 use crate::report::{self, Due};
 use crate::socket::{self, Answer, Question, Request, Status};
 use skep_api::client::{Client, ClientConfig, ClientError};
@@ -131,6 +132,8 @@ struct Agent {
     settings: Settings,
     node: Node,
     boot_id: String,
+    /// Probed once: a kernel does not change under a running agent.
+    features: Vec<Feature>,
     seq: u64,
     sent: Option<Report>,
     sent_at: Instant,
@@ -198,6 +201,7 @@ impl Agent {
             settings,
             node,
             boot_id: facts::boot_id(),
+            features: observe::features(),
             seq: 0,
             sent: None,
             sent_at: Instant::now(),
@@ -277,9 +281,7 @@ impl Agent {
 
     fn report(&mut self) {
         let summary = self.node.summary();
-        let features =
-            vec![Feature { name: "chains".to_owned(), supported: true, reason: String::new() }];
-        let facts = facts::gather(&summary.interfaces, features);
+        let facts = facts::gather(&summary.interfaces, self.features.clone());
         let next = report::fill(summary, facts, self.boot_id.clone(), self.seq + 1);
         match report::due(self.sent.as_ref(), self.sent_at.elapsed(), &next) {
             Due::Now => {

@@ -1,9 +1,12 @@
 //! What the engine sees, in the words of the fleet and of the wire. Refuses to know what was wanted.
 
+use crate::explain::explain;
 use crate::ledger::{Ledger, Place};
 use crate::reconcile::Running;
 use skep_api::v1::chains::{ChainStatus, MemberCounters, MemberStatus, VerdictCount};
-use skep_chain_dispatcher::{self as engine, Engine, ObserveError, XdpMode};
+use skep_api::v1::nodes::Feature;
+use skep_artifact::hook::Hook;
+use skep_chain_dispatcher::{self as engine, Engine, ObserveError, XdpMode, features};
 use skep_fleet::{ObservedChain, ObservedMember};
 use std::collections::BTreeSet;
 
@@ -18,6 +21,20 @@ pub struct Seen {
     /// Programs of others, one sentence each.
     pub foreign: Vec<String>,
     chains: Vec<engine::ObservedChain>,
+}
+
+/// Asks the kernel on which hooks it can run a chain.
+#[must_use]
+pub fn features() -> Vec<Feature> {
+    let probed = |hook: Hook| {
+        let refused = features::probe(hook).err();
+        Feature {
+            name: format!("{hook} chains"),
+            supported: refused.is_none(),
+            reason: refused.as_ref().map(|refused| explain(refused)).unwrap_or_default(),
+        }
+    };
+    Hook::ALL.map(probed).to_vec()
 }
 
 /// Looks at pins and kernel.

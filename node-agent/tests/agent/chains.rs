@@ -247,3 +247,16 @@ fn a_damaged_blob_is_never_loaded_and_is_asked_for_again() {
         assert_eq!(host.answers("skep0", Hook::Xdp), Some(DROP));
     });
 }
+
+#[test]
+fn a_node_says_hook_by_hook_what_its_kernel_can_run_and_why_not() {
+    let features = skep_node_agent::observe::features();
+    let names: Vec<&str> = features.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["xdp chains", "tc-ingress chains", "tc-egress chains"]);
+    for feature in &features {
+        assert_eq!(feature.supported, feature.reason.is_empty(), "{feature:?}");
+    }
+    if crate::can_run("chains::a_node_says_hook_by_hook_what_its_kernel_can_run_and_why_not") {
+        assert!(features[0].supported, "the engine opened here, so XDP chains run: {features:?}");
+    }
+}
