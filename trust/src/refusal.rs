@@ -186,9 +186,13 @@ pub enum Refusal {
     },
     /// The policy names no operator.
     #[error(
-        "Refused: the node policy names no operator, so that no policy revision is accepted. Add an [operator] table with the operator's keys."
+        "Refused: the node policy names no operator, so that no policy revision is accepted. This one is signed by {}; if that is your operator, add an [operator] table with its public key to the node policy (`skep key show` prints both).",
+        Keys(untrusted)
     )]
-    NoOperator,
+    NoOperator {
+        /// The keys that are named as signers.
+        untrusted: Vec<KeyId>,
+    },
     /// None of the operator's keys signed.
     #[error(
         "Refused: the policy revision is signed by {}, which the node policy does not accept as an operator. Sign it with an operator's key, or add the key to the node policy.",
@@ -268,7 +272,7 @@ impl Refusal {
             Self::HelperRefused { .. } => "package.helper_refused",
             Self::TooManyInstructions { .. } => "package.instructions_over_limit",
             Self::TooMuchMapMemory { .. } => "package.map_memory_over_limit",
-            Self::NoOperator => "policy.no_operator",
+            Self::NoOperator { .. } => "policy.no_operator",
             Self::RevisionUntrusted { .. } => "policy.signature_untrusted",
             Self::RevisionThreshold { .. } => "policy.threshold_not_met",
             Self::Envelope { why } => envelope_code(why),

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use skep_artifact::dsse::{self, DsseError, POLICY_PAYLOAD_TYPE};
+use skep_artifact::dsse::{self, DsseError, Envelope, POLICY_PAYLOAD_TYPE};
 use skep_artifact::json;
 use skep_artifact::layout::{self, LayoutError, Package};
 use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
@@ -77,7 +77,10 @@ pub fn verify_revision(
     envelope: &[u8],
     floors: &Floors,
 ) -> Result<VerifiedRevision, Refusal> {
-    let operator = policy.operator().ok_or(Refusal::NoOperator)?;
+    let Some(operator) = policy.operator() else {
+        let untrusted = Envelope::parse(envelope).map_err(envelope_refusal)?.claimed_signers();
+        return Err(Refusal::NoOperator { untrusted });
+    };
     let verified = dsse::verify(envelope, POLICY_PAYLOAD_TYPE, &operator.keys, operator.threshold)
         .map_err(envelope_refusal)?;
     let signed_by = verified.signed_by().to_vec();
