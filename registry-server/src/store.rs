@@ -80,7 +80,13 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let write = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        // SQLite takes a change back by itself when the disk fills. The driver's own ROLLBACK then finds nothing to
+        // take back and fails, and the driver counts that change as open for ever: such a connection is replaced.
+        let write = pool(1).before_acquire(|connection, _| {
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        });
+        let write = write.connect_with(options.clone()).await.map_err(failed)?;
         MIGRATIONS.run(&write).await.map_err(|source| StoreError::Migrate { source })?;
         let read =
             pool(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(failed)?;
