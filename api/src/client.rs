@@ -1,7 +1,7 @@
 //! The typed HTTP client of the API. Refuses to know where tokens are kept and how errors are
 //! shown.
 
-use crate::reason::ErrorBody;
+use crate::reason::{ErrorBody, code};
 use crate::v1::namespaces::{ClaimNamespace, NamespaceInfo};
 use crate::v1::nodes::{
     CreateNodeToken, CreatedNodeToken, EnrolRequest, EnrolResponse, NodeDetail, NodeList,
@@ -48,6 +48,26 @@ pub enum ClientError {
     Address { url: String },
     #[error("The certificate authority file does not hold a PEM certificate.")]
     Ca { source: reqwest::Error },
+}
+
+/// What a refusal means that came without an envelope: the answer to a HEAD has no body, and a proxy has words of its own.
+fn without_words(status: StatusCode) -> ErrorBody {
+    let (code, message, hint) = match status {
+        StatusCode::UNAUTHORIZED => (
+            code::UNAUTHORISED.to_owned(),
+            "This needs a token; none was given, or it is unknown or expired.".to_owned(),
+            Some("Give one with SKEP_TOKEN or --token. An admin makes them.".to_owned()),
+        ),
+        StatusCode::FORBIDDEN => {
+            let message = "This token does not allow that.".to_owned();
+            (code::FORBIDDEN.to_owned(), message, Some("An admin makes others.".to_owned()))
+        }
+        _ => {
+            let message = format!("The registry answered {status}.");
+            (format!("http.{}", status.as_u16()), message, None)
+        }
+    };
+    ErrorBody { code, message, hint, request_id: String::new() }
 }
 
 fn refusal(body: &ErrorBody) -> String {
@@ -150,12 +170,7 @@ impl Client {
             return Ok(response);
         }
         let bytes = self.read(response, ANSWER_BYTES_MAX).await?;
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| ErrorBody {
-            code: format!("http.{}", status.as_u16()),
-            message: format!("The registry answered {status}."),
-            hint: None,
-            request_id: String::new(),
-        });
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| without_words(status));
         Err(ClientError::Refused { status: status.as_u16(), body })
     }
 
