@@ -43,7 +43,7 @@ pub enum ObjectError {
         kind: u16,
     },
     /// Cut off, or with offsets that point outside.
-    #[error("the object is damaged: {what} cannot be read")]
+    #[error("the object is cut short or damaged: {what} cannot be read; build it again")]
     Damaged {
         /// The part that cannot be read.
         what: &'static str,
