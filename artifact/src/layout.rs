@@ -312,7 +312,9 @@ pub enum LayoutError {
         why: ObjectError,
     },
     /// An object in the wrong byte order.
-    #[error("the object `{path}` is {found}; {arch} is not")]
+    #[error(
+        "the object `{path}` is {found}; {arch} is not. Build it for the other byte order, or name other architectures"
+    )]
     Endianness {
         /// Its path.
         path: String,
