@@ -3,11 +3,15 @@
 //!
 //! They need root. Without it every test says so in the file that `SKEP_SKIPPED_FILE` names, and is counted as skipped.
 
+mod agent_promises;
+mod agent_readme;
 mod attacks;
 mod cli;
 mod compose;
 mod foreign;
 mod ground;
+mod hostile;
+mod hostile_node;
 mod road;
 mod upgrade;
 
