@@ -18,7 +18,7 @@ const CONTEXT_DEFAULT: &str = "default";
 /// What flags and environment say.
 #[derive(clap::Args)]
 pub(crate) struct Flags {
-    /// Address of the registry, like https://registry.example:7600
+    /// Address of the registry, like `https://registry.example:7600`
     #[arg(long, global = true, env = "SKEP_SERVER", value_name = "URL", help_heading = "Registry")]
     server: Option<String>,
     /// API token

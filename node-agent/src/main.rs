@@ -53,7 +53,7 @@ enum Command {
 
 #[derive(Args)]
 struct Enrol {
-    /// Address of the registry, like https://registry.example:7600.
+    /// Address of the registry, like `https://registry.example:7600`.
     #[arg(long)]
     server: String,
     /// Node token, from `skep node token create`.

@@ -13,23 +13,23 @@ const DATA_DEFAULT: &str = "skep-data";
 /// What was given on the command line; each flag wins over its variable.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ServeFlags {
-    /// Folder of the database, the blobs and the keys [SKEP_REGISTRY_DATA; default ./skep-data]
+    /// Folder of the database, the blobs and the keys (SKEP_REGISTRY_DATA; default ./skep-data)
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
-    /// Address and port; port 0 takes a free one [SKEP_REGISTRY_LISTEN; default 127.0.0.1:7600]
+    /// Address and port; port 0 takes a free one (SKEP_REGISTRY_LISTEN; default 127.0.0.1:7600)
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
     /// Host name or address clients use, for the server's certificate; may be repeated
-    /// [SKEP_REGISTRY_HOSTS, separated by commas]
+    /// (SKEP_REGISTRY_HOSTS, separated by commas)
     #[arg(long = "host", value_name = "NAME")]
     pub hosts: Vec<String>,
-    /// Certificate chain (PEM) instead of one by the server's own CA [SKEP_REGISTRY_TLS_CERT]
+    /// Certificate chain (PEM) instead of one by the server's own CA (SKEP_REGISTRY_TLS_CERT)
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<String>,
-    /// Private key (PEM) of --tls-cert [SKEP_REGISTRY_TLS_KEY]
+    /// Private key (PEM) of --tls-cert (SKEP_REGISTRY_TLS_KEY)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<String>,
-    /// File that gets the server's address once it accepts connections [SKEP_REGISTRY_ADDRESS_FILE]
+    /// File that gets the server's address once it accepts connections (SKEP_REGISTRY_ADDRESS_FILE)
     #[arg(long, value_name = "FILE")]
     pub address_file: Option<String>,
 }
