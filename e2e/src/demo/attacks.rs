@@ -107,7 +107,7 @@ pub(super) fn downgrade(teller: &mut Teller, stage: &mut Stage) -> Result<()> {
     let (code, message) = stage.refused(VICTIM)?;
     let node = &stage.world.nodes[VICTIM];
     teller.shown(&format!("skep node show {}", node.name), &format!("{code}\n{message}"));
-    teller.expect(&format!("refused with {code}"), code == "state.older_generation");
+    teller.expect(&format!("refused with {code}"), code == "state.rollback");
     teller.expect(
         "the chain that ran still runs",
         running.is_some() && kernel::attached_xdp(&node.namespace, INTERFACE)? == running,

@@ -36,8 +36,8 @@ pub(super) fn treated_as_policies_say(teller: &mut Teller, stage: &Stage) -> Res
     let heard = receiver.heard_of(NOISY, NOISY_PACKETS.saturating_sub(limited))?;
     let socket = node.socket();
     let socket = socket.to_str().context("a path is text")?;
-    let drawn = operator.skep(&["node", "chain", "edge-1", "--once", "--socket", socket])?;
-    teller.shown("skep node chain edge-1", &drawn);
+    let drawn = operator.skep(&["node", "chain", "--once", "--socket", socket])?;
+    teller.shown("skep node chain --socket AGENT.SOCK", &drawn);
     teller.expect(
         &format!("passed: every one of the {GOOD_PACKETS} from {GOOD} arrived"),
         heard.missing(GOOD, GOOD_PACKETS).is_none(),

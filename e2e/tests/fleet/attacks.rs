@@ -78,7 +78,7 @@ fn a_registry_put_back_to_an_older_state_cannot_take_a_node_back() {
     stage.world.registry.replace_data(&backup).unwrap();
     stage.world.registry.start_again(&stage.world.hub).unwrap();
     let (code, message) = stage.refused(edge).unwrap();
-    assert_eq!(code, "state.older_generation", "{message}");
+    assert_eq!(code, "state.rollback", "{message}");
 
     // The registry counts on, past the generation that the node has, and offers the old revision beside a new policy.
     for priority in [40, 41, 42] {
