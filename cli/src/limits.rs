@@ -33,9 +33,9 @@ pub(crate) const ROLE_VALID_SECS: i64 = 180 * 86_400;
 /// Time between two samples of counters: long enough for the agent's next report.
 pub(crate) const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a newer sample is asked for before sums are shown instead of rates. Agents report
-/// counters every few seconds.
-pub(crate) const SAMPLES_MAX: u32 = 15;
+/// How often a newer sample is asked for before sums are shown instead of rates. Agents report counters every five
+/// seconds while packets move, and not at all while none do: two more for the way.
+pub(crate) const SAMPLES_MAX: u32 = 7;
 
 /// How long `--wait` waits for nodes unless told otherwise.
 pub(crate) const WAIT_DEFAULT: &str = "5m";

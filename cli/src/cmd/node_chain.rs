@@ -80,6 +80,11 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     if args.once || before.chains.is_empty() {
         return show(&before, None, session);
     }
+    if session.out.is_lively() && matches!(source, Source::Registry { .. }) {
+        session
+            .out
+            .say("Waiting for the node's next report, to show rates; --once shows sums at once.");
+    }
     loop {
         let after = source.next_sample(&before, args, session).await?;
         if args.watch && session.out.is_lively() {

@@ -21,7 +21,8 @@ pub(crate) fn chains(
 ) -> String {
     if chains.is_empty() {
         return format!(
-            "No chain runs on {}. `skep apply -f POLICY.yaml` puts one there.\n",
+            "No chain runs on {0}. `skep apply -f POLICY.yaml` asks for one; `skep node show {0}` tells what was refused \
+             or taken off by hand.\n",
             header.node
         );
     }
