@@ -94,7 +94,7 @@ impl fmt::Display for Step {
                 write!(f, "swap {interface} {hook} to [{}]: {because}", names.join(", "))
             }
             Self::DetachChain { interface, hook } => {
-                write!(f, "detach {interface} {hook}: no policy wants a chain there")
+                write!(f, "detach {interface} {hook}: no chain is wanted there")
             }
         }
     }

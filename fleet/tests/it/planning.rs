@@ -65,7 +65,7 @@ fn swaps_before_it_detaches() {
         &[old],
         &[
             "swap eth1 xdp to [skep/firewall 1.0.0]: nothing of ours runs there",
-            "detach eth0 xdp: no policy wants a chain there",
+            "detach eth0 xdp: no chain is wanted there",
         ],
     );
 }
@@ -76,7 +76,7 @@ fn the_hooks_of_one_interface_are_planned_apart() {
         chain("eth0", Hook::Xdp, vec![member("a", 1)]),
         chain("eth0", Hook::TcIngress, vec![member("a", 1)]),
     ];
-    check(&running[..1], &running, &["detach eth0 tc-ingress: no policy wants a chain there"]);
+    check(&running[..1], &running, &["detach eth0 tc-ingress: no chain is wanted there"]);
 }
 
 /// The host after one step: an independent model of what the executor does.
