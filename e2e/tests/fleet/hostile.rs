@@ -281,3 +281,23 @@ fn a_disk_that_fills_at_any_moment_of_a_publish_refuses_it_whole_and_loses_nothi
     stage.publish_version("firewall", "0.1.1").unwrap();
     assert_eq!(published(&stage), 2);
 }
+
+#[test]
+fn a_pull_of_a_package_that_was_changed_in_the_registry_is_refused_and_writes_nothing() {
+    if !crate::can_run(
+        "hostile::a_pull_of_a_package_that_was_changed_in_the_registry_is_refused_and_writes_nothing",
+    ) {
+        return;
+    }
+    let stage = Stage::set().unwrap();
+    stage.publish("firewall").unwrap();
+    let tampered = stage.world.registry.tamper_with_layers().unwrap();
+    let operator = &stage.world.operator;
+    let key = &stage.publisher.public;
+    let words = ["pull", "skep/firewall@0.1.0", "--out", "pulled", "--key", key];
+    let said = operator.try_skep(&words).unwrap().expect_code(3).unwrap();
+    says(&said, &["other bytes than were asked for", "Nothing was kept"]);
+    assert!(!operator.file("pulled").exists());
+
+    tampered.undo().unwrap();
+}
