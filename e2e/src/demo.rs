@@ -59,7 +59,13 @@ fn registry_and_keys(teller: &mut Teller) -> Result<Stage> {
     teller.line("SQLite and a folder for blobs, nothing configured. It listens outside loopback, so it made a CA of its own and speaks TLS only.");
     let mut world = World::create()?;
     world.open_door()?;
-    teller.shown("skep-registry serve --data DIR --listen 10.97.0.1:0", "");
+    teller.shown(
+        &format!(
+            "skep-registry serve --data DIR --listen {}",
+            world.registry.address().trim_start_matches("https://")
+        ),
+        "",
+    );
     teller.fact("address", world.registry.address());
     teller.fact(
         "web",

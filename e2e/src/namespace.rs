@@ -64,17 +64,25 @@ impl Namespace {
         command
     }
 
+    /// Moves the calling thread inside for good, with every process it starts from then on.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn enter(&self) -> Result<()> {
+        let file =
+            File::open(self.path()).with_context(|| format!("namespace {} is gone", self.name))?;
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+            .context("the namespace could not be entered")
+    }
+
     /// Calls a function on a thread inside. Sockets opened there stay there, whoever uses them later.
     ///
     /// # Errors
     /// When the namespace cannot be entered.
     pub fn within<T: Send>(&self, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let file =
-            File::open(self.path()).with_context(|| format!("namespace {} is gone", self.name))?;
         std::thread::scope(|scope| {
             let inside = scope.spawn(move || {
-                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                    .context("the namespace could not be entered")?;
+                self.enter()?;
                 call()
             });
             inside

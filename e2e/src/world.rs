@@ -2,10 +2,10 @@
 //! gone when it is dropped, and what a killed run left behind is gone when the next one starts.
 //!
 //! ```text
-//!   hub ── registry, operator                     10.97.0.1
+//!   hub ── registry, operator                  10.x.y.1      (x and y are this world's own)
 //!    │ bridge
-//!    ├── node 1   mgmt0 10.97.0.11    eth0 10.7.0.1 ══ veth ══ 10.7.0.2 … eth0   peer 1
-//!    └── node 2   mgmt0 10.97.0.12    eth0 10.7.0.1 ══ veth ══ 10.7.0.2 … eth0   peer 2
+//!    ├── node 1   mgmt0 10.x.y.11    eth0 10.7.0.1 ══ veth ══ 10.7.0.2 … eth0   peer 1
+//!    └── node 2   mgmt0 10.x.y.12    eth0 10.7.0.1 ══ veth ══ 10.7.0.2 … eth0   peer 2
 //! ```
 //!
 //! Agents reach the registry over the bridge; the chains sit on `eth0`, where only the peer's traffic arrives.
@@ -24,10 +24,31 @@ use crate::registry::Registry;
 
 /// Begins the name of everything we make, so that leftovers are found.
 const PREFIX: &str = "skep-e2e-";
-/// Where the registry listens.
-pub const HUB_ADDRESS: &str = "10.97.0.1";
+/// How many worlds have a network of their own: 32 second octets from 96 on, each with 256 third ones.
+const NETWORKS: u32 = 32 * 256;
+/// Where the registry listens, in its world's network.
+const HUB: u8 = 1;
 /// The host's end of the door into the hub.
-const DOOR_ADDRESS: &str = "10.97.0.254/24";
+const DOOR: u8 = 254;
+/// The first node's management interface.
+const FIRST_NODE: u8 = 11;
+
+/// The network of one world. Worlds with an open door share this machine's routes, so no two that live at the same
+/// time may have the same one.
+#[derive(Debug, Clone, Copy)]
+struct Network(u32);
+
+impl Network {
+    /// Process ids of worlds that live at the same time differ, and so do the numbers of worlds within a process,
+    /// which makes at most 4.
+    fn of(world: u32) -> Self {
+        Self((std::process::id().wrapping_mul(4).wrapping_add(world)) % NETWORKS)
+    }
+
+    fn address(self, host: u8) -> String {
+        format!("10.{}.{}.{host}", 96 + self.0 / 256, self.0 % 256)
+    }
+}
 
 /// Everything one scenario needs.
 pub struct World {
@@ -37,6 +58,7 @@ pub struct World {
     pub operator: Operator,
     pub hub: Namespace,
     door: Option<String>,
+    network: Network,
     bpffs: BpfFolder,
     name: String,
     folder: TempDir,
@@ -68,8 +90,9 @@ impl World {
     pub fn create() -> Result<Self> {
         sweep();
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let name =
-            format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        let number = NEXT.fetch_add(1, Ordering::SeqCst);
+        let network = Network::of(number);
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
         let folder = tempfile::Builder::new()
             .prefix(&format!("{name}-"))
             .tempdir()
@@ -77,11 +100,21 @@ impl World {
         let bpffs = BpfFolder::mount(folder.path().join("bpffs"))?;
         let hub = Namespace::create(&format!("{name}-hub"))?;
         hub.ip(&["link", "add", "br0", "type", "bridge"])?;
-        hub.ip(&["address", "add", &format!("{HUB_ADDRESS}/24"), "dev", "br0"])?;
+        hub.ip(&["address", "add", &format!("{}/24", network.address(HUB)), "dev", "br0"])?;
         hub.ip(&["link", "set", "br0", "up"])?;
-        let registry = Registry::start(&hub, HUB_ADDRESS, folder.path())?;
+        let registry = Registry::start(&hub, &network.address(HUB), folder.path())?;
         let operator = Operator::administrator(&hub, &registry, folder.path())?;
-        Ok(Self { nodes: Vec::new(), registry, operator, hub, door: None, bpffs, name, folder })
+        Ok(Self {
+            nodes: Vec::new(),
+            registry,
+            operator,
+            hub,
+            door: None,
+            network,
+            bpffs,
+            name,
+            folder,
+        })
     }
 
     /// A folder that lives as long as the world.
@@ -117,7 +150,8 @@ impl World {
         ])?;
         self.door = Some(outside.clone());
         self.hub.ip(&["link", "set", "door", "master", "br0", "up"])?;
-        namespace::ip(&["address", "add", DOOR_ADDRESS, "dev", &outside])?;
+        let address = format!("{}/24", self.network.address(DOOR));
+        namespace::ip(&["address", "add", &address, "dev", &outside])?;
         namespace::ip(&["link", "set", &outside, "up"]).map(drop)
     }
 
@@ -127,6 +161,8 @@ impl World {
     /// When a namespace or an interface cannot be made.
     pub fn add_node(&mut self, name: &str) -> Result<usize> {
         let number = self.nodes.len() + 1;
+        let host = u8::try_from(number - 1).ok().and_then(|n| FIRST_NODE.checked_add(n));
+        let host = host.filter(|host| *host < DOOR).context("a world holds at most 243 nodes")?;
         let prefix = format!("{}-{number}", self.name);
         let folder = self.folder.path().join(name);
         let node = Node::create(name, &prefix, &folder)?;
@@ -139,7 +175,7 @@ impl World {
         node.namespace.ip(&[
             "address",
             "add",
-            &format!("10.97.0.{}/24", 10 + number),
+            &format!("{}/24", self.network.address(host)),
             "dev",
             "mgmt0",
         ])?;

@@ -151,7 +151,7 @@ pub(crate) fn namespace(info: &NamespaceInfo) -> String {
 /// What a publish led to.
 pub(crate) fn published(receipt: &PublishReceipt, server: &str) -> String {
     format!(
-        "{} {} {} {}\n  digest   {}\n  address  {server}/packages/{}\n  pull     skep pull {}@{} --key PUBLIC_KEY\n",
+        "{} {} {} {}\n  digest   {}\n  address  {server}/p/{}\n  pull     skep pull {}@{} --key PUBLIC_KEY\n",
         paint::moss("Published"),
         receipt.name,
         receipt.version,

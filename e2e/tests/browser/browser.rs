@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use skep_e2e::namespace::Namespace;
 use skep_e2e::process::Background;
 use skep_e2e::wait;
 use thirtyfour::{
@@ -29,9 +30,13 @@ impl Browser {
     /// Opens a window of a desktop's size. `base` is the registry's address; its certificate is of a CA that
     /// no browser knows, so the browser is told to accept it.
     ///
+    /// The calling thread moves into the registry's namespace, and the browser with it: Chromium drops what it is
+    /// loading (`ERR_NETWORK_CHANGED`) whenever an interface comes or goes, as they do on this machine during tests.
+    ///
     /// # Errors
     /// When Chromium or its driver is not installed or does not start.
-    pub(crate) fn open(base: &str, folder: &Path) -> Result<Self> {
+    pub(crate) fn open(within: &Namespace, base: &str, folder: &Path) -> Result<Self> {
+        within.enter()?;
         let log = folder.join("chromedriver.log");
         let mut command = Command::new("chromedriver");
         let mut driver = Background::start("chromedriver", command.arg("--port=0"), &log)?;
@@ -48,13 +53,30 @@ impl Browser {
         Ok(Self { runtime, window: Some(window), _driver: driver, base: base.to_owned() })
     }
 
-    /// Opens a page by its path.
+    /// Opens a page by its path and waits until it is drawn.
+    ///
+    /// Chromium drops what it is loading when it finds out, some time after it started, which interfaces there are
+    /// (`ERR_NETWORK_CHANGED`). A page whose program did not arrive for that reason is loaded again, as a person does.
     ///
     /// # Errors
-    /// When the page does not load.
+    /// When the page is not drawn in time.
     pub(crate) fn go(&self, path: &str) -> Result<()> {
         let url = format!("{}{path}", self.base);
-        self.runtime.block_on(self.window()?.goto(url)).context("a page did not load")
+        wait::until(&format!("{path} is drawn"), wait::PATIENCE, || {
+            self.runtime
+                .block_on(self.window()?.goto(url.as_str()))
+                .context("a page did not load")?;
+            self.drawn_or_dropped()
+        })
+    }
+
+    /// Something once the page is drawn, nothing once its program failed to load.
+    fn drawn_or_dropped(&self) -> Result<Option<()>> {
+        let drawn = "document.querySelector('h1') ? 'drawn' : null";
+        let dropped = "performance.getEntriesByType('resource').some(e => e.responseEnd > 0 \
+                       && e.responseStatus === 0 && /[.](js|wasm)$/.test(e.name)) ? 'dropped' : null";
+        let state = self.until("the page is drawn", &format!("({drawn}) ?? ({dropped})"))?;
+        Ok((state == "drawn").then_some(()))
     }
 
     /// Waits until a script's expression is neither null nor false, and returns it.

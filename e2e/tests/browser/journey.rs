@@ -21,12 +21,13 @@ fn a_reader_finds_a_package_verifies_it_and_watches_it_run() {
         .apply("edge-guard.yaml", &stage::policy("edge-guard", "role=edge", "xdp", &members))
         .unwrap();
     stage.converged(edge).unwrap();
-    stage.world.open_door().unwrap();
     let peer = &stage.world.nodes[edge].peer;
     let _good = Stream::start(peer, GOOD, LISTENS_AT, 300).unwrap();
     let _blocked = Stream::start(peer, BLOCKED, LISTENS_AT, 100).unwrap();
 
-    let page = Browser::open(stage.world.registry.address(), stage.world.folder()).unwrap();
+    let page =
+        Browser::open(&stage.world.hub, stage.world.registry.address(), stage.world.folder())
+            .unwrap();
     page.go("/").unwrap();
     assert_eq!(page.text("h1").unwrap(), "Find a program for your packets");
     page.type_into("#search-text", "firewall").unwrap();
@@ -88,8 +89,9 @@ fn the_browser_refuses_a_package_whose_bytes_were_changed_in_the_registry() {
     // Started again, so that it serves what is on its disk and nothing it remembers.
     stage.world.registry.stop().unwrap();
     stage.world.registry.start_again(&stage.world.hub).unwrap();
-    stage.world.open_door().unwrap();
-    let page = Browser::open(stage.world.registry.address(), stage.world.folder()).unwrap();
+    let page =
+        Browser::open(&stage.world.hub, stage.world.registry.address(), stage.world.folder())
+            .unwrap();
     page.go("/p/skep/firewall").unwrap();
     page.until_says("#verified", "verification failed here").unwrap();
     page.go("/no/such/page").unwrap();
