@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by a panic where it stopped")]
 
+mod archives;
 mod auth;
 mod browse;
 mod durability;
