@@ -119,7 +119,10 @@ fn page(machine: &Machine, road: &Value, chain: &Value) -> Result<String> {
         number("agent_idle_cpu_percent")?
     );
     text += "\n## The chain\n\nOne packet through N members with a realistic body each, against one program written by hand with the \
-             same N bodies; `BPF_PROG_TEST_RUN`, measured in turn in one run.\n\n| members | way | median ns a packet | fastest quarter | ratio of medians |\n| ---: | --- | ---: | ---: | ---: |\n";
+             same N bodies; `BPF_PROG_TEST_RUN`, measured in turn in one run.\n\n\
+             `by-hand` keeps each body a function of its own and is what ratios are taken from; `by-hand-merged` lets the \
+             compiler melt the bodies into one, which programs loaded one by one cannot have; `slots` is our \
+             dispatcher, `slots-counting` with its counters on, as agents run it.\n\n| members | way | median ns a packet | fastest quarter | ratio of medians |\n| ---: | --- | ---: | ---: | ---: |\n";
     let rows = chain["rows"].as_array().context("the chain bench has no rows")?;
     for row in rows {
         let number = |key: &str| {
