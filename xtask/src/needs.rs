@@ -58,6 +58,11 @@ const NEEDS: &[Need] = &[
         package: "skopeo",
         purpose: "an OCI client that others wrote",
     },
+    Need {
+        sign: Sign::Program("curl"),
+        package: "curl",
+        purpose: "an HTTP client that others wrote",
+    },
     Need { sign: Sign::Program("chromium"), package: "chromium", purpose: "browser tests" },
     Need {
         sign: Sign::Program("chromedriver"),
