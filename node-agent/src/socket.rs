@@ -22,6 +22,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 const QUESTION_BYTES_MAX: u64 = 4 << 10;
 /// Longest answer a caller reads: 1,000 chains of 32 members.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Pause after the kernel refused a new caller, which it does when descriptors have run out. Nothing tells when one is
+/// free again; a second is short for a person and keeps a full process from spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Callers served at once; more wait to be accepted.
 const CALLERS_MAX: usize = 16;
 /// How long a caller may take to ask, and to take the answer.
@@ -133,8 +136,7 @@ async fn accept(listener: UnixListener, questions: mpsc::Sender<Question>) {
     while !questions.is_closed() {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors: wait for callers to leave.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let questions = questions.clone();
