@@ -1,6 +1,7 @@
 //! One object into the kernel: its maps made or taken over, its config written, one of its
 //! programs loaded. Knows the loader library and the kernel; refuses to know chains, slots and pins.
 
+mod program;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -9,23 +10,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use aya_obj::generated::bpf_prog_type;
 use aya_obj::programs::XdpAttachType;
 use aya_obj::{EbpfSectionKind, Object, ProgramSection};
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
 use crate::elf::{ElfError, with_known_sections};
-use crate::kernel::objects::{MapShape, MapSpec, ProgramSpec};
+use crate::kernel::objects::{MapShape, MapSpec};
 use crate::kernel::sys;
+pub(crate) use program::{As, Prepared, Types, finish};
 use shape::{btf_types, is_section, kernel_name, shape_of};
-
-/// `BPF_F_XDP_HAS_FRAGS`: the program copes with packets in several buffers.
-const XDP_HAS_FRAGS: u32 = 1 << 5;
-/// Attach type of XDP programs on an interface: all entries of a program array must agree on it.
-const ATTACH_XDP: u32 = 37;
-/// Lines of the verifier's log worth showing: it states the fault in its last few.
-const VERIFIER_LINES_SHOWN: usize = 12;
 
 /// Why an object could not be brought into the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +153,14 @@ pub(crate) fn outline(
 
 /// Brings one program and all maps of its object into the kernel.
 pub(crate) fn load(request: Request<'_>) -> Result<Loaded, LoadError> {
-    contained(|| load_all(request))
+    let prepared = prepare(request)?;
+    let program = finish(&prepared, As::OnHook)?;
+    Ok(Loaded { program, maps: prepared.maps })
+}
+
+/// Everything but the program itself: maps made and filled, types loaded, code relocated.
+pub(crate) fn prepare(request: Request<'_>) -> Result<Prepared, LoadError> {
+    contained(|| prepare_all(request))
 }
 
 /// The loader library indexes where a damaged object points, and panics. Signed bytes can be damaged
@@ -193,22 +194,38 @@ fn read_outline(
     Ok(Outline { frags, maps })
 }
 
-fn load_all(request: Request<'_>) -> Result<Loaded, LoadError> {
+fn prepare_all(request: Request<'_>) -> Result<Prepared, LoadError> {
     let mut object = parse(request.bytes, request.config)?;
     frags_of(&object, request.program, request.hook)?;
-    let btf = load_btf(&mut object)?;
+    let types = load_btf(&mut object)?;
     if object.has_btf_relocations() {
         // Parsed only when needed: the kernel's own type information takes megabytes.
         let target = aya_obj::btf::Btf::from_sys_fs().map_err(|error| relocate("types", &error))?;
         object.relocate_btf(&target).map_err(|error| relocate("types", &error))?;
     }
     let declared = std::mem::take(&mut object.maps);
-    let maps = make_maps(&declared, request.carried, btf.as_ref())?;
+    let maps = make_maps(&declared, request.carried, types.as_ref())?;
     fill_maps(&maps, request.config)?;
     relocate_code(&mut object, &declared, &maps)?;
-    let program =
-        load_program(&object, request.program, request.hook, request.frags, btf.as_ref())?;
-    Ok(Loaded { program, maps })
+    let function = object
+        .programs
+        .get(request.program)
+        .and_then(|program| object.functions.remove(&program.function_key()))
+        .ok_or_else(|| LoadError::NoSuchProgram {
+            program: request.program.to_owned(),
+            held: Vec::new(),
+        })?;
+    Ok(Prepared {
+        name: request.program.to_owned(),
+        hook: request.hook,
+        frags: request.frags,
+        license: object.license,
+        instructions: function.instructions,
+        func_info: function.func_info.func_info,
+        line_info: function.line_info.line_info,
+        types,
+        maps,
+    })
 }
 
 fn parse(bytes: &[u8], config: &EncodedConfig) -> Result<Object, LoadError> {
@@ -242,36 +259,30 @@ fn frags_of(object: &Object, program: &str, hook: Hook) -> Result<bool, LoadErro
     }
 }
 
-fn load_btf(object: &mut Object) -> Result<Option<OwnedFd>, LoadError> {
+fn load_btf(object: &mut Object) -> Result<Option<Types>, LoadError> {
     let Some(features) = aya::features().btf() else { return Ok(None) };
     let fixed =
         object.fixup_and_sanitize_btf(features).map_err(|error| relocate("types", &error))?;
-    match fixed {
-        None => Ok(None),
-        Some(btf) => match sys::btf_load(&btf.to_bytes()) {
-            Ok(fd) => Ok(Some(fd)),
-            Err(error) => Err(relocate("types", &error)),
-        },
-    }
+    fixed.map(|btf| Types::load(btf.to_bytes())).transpose()
 }
 
 fn make_maps(
     declared: &HashMap<String, aya_obj::Map>,
     mut carried: BTreeMap<String, OwnedFd>,
-    btf: Option<&OwnedFd>,
+    types: Option<&Types>,
 ) -> Result<BTreeMap<String, OwnedFd>, LoadError> {
     let mut maps = BTreeMap::new();
     for (name, map) in declared {
         let fd = match carried.remove(name) {
             Some(live) => live,
-            None => make_map(name, map, btf)?,
+            None => make_map(name, map, types)?,
         };
         maps.insert(name.clone(), fd);
     }
     Ok(maps)
 }
 
-fn make_map(name: &str, map: &aya_obj::Map, btf: Option<&OwnedFd>) -> Result<OwnedFd, LoadError> {
+fn make_map(name: &str, map: &aya_obj::Map, types: Option<&Types>) -> Result<OwnedFd, LoadError> {
     let refused = |source| LoadError::CreateMap { map: name.to_owned(), source };
     if map.inner().is_some() {
         return Err(refused(io::Error::new(
@@ -283,7 +294,7 @@ fn make_map(name: &str, map: &aya_obj::Map, btf: Option<&OwnedFd>) -> Result<Own
     let (btf_key, btf_value) = btf_types(map, shape.kind);
     let spec =
         MapSpec { name: kernel_name(name), shape, map_extra: map.map_extra(), btf_key, btf_value };
-    let fd = sys::map_create(&spec, btf.map(AsFd::as_fd)).map_err(refused)?;
+    let fd = sys::map_create(&spec, types.map(|types| types.loaded.as_fd())).map_err(refused)?;
     let fill = |source| LoadError::FillMap { map: name.to_owned(), source };
     if matches!(map.section_kind(), EbpfSectionKind::Data | EbpfSectionKind::Rodata)
         && !map.data().is_empty()
@@ -320,60 +331,6 @@ fn relocate_code(
     object.relocate_calls(&text).map_err(|error| relocate("calls", &error))?;
     object.sanitize_functions(aya::features());
     Ok(())
-}
-
-fn load_program(
-    object: &Object,
-    name: &str,
-    hook: Hook,
-    frags: Frags,
-    btf: Option<&OwnedFd>,
-) -> Result<OwnedFd, LoadError> {
-    let function = object
-        .programs
-        .get(name)
-        .and_then(|program| object.functions.get(&program.function_key()))
-        .ok_or_else(|| LoadError::NoSuchProgram { program: name.to_owned(), held: Vec::new() })?;
-    let (kind, attach_type, flags) = match (hook, frags) {
-        (Hook::Xdp, Frags::With) => (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, XDP_HAS_FRAGS),
-        (Hook::Xdp, Frags::Without) => (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, 0),
-        (Hook::TcIngress | Hook::TcEgress, _) => (bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS, 0, 0),
-    };
-    let record = |size: usize| u32::try_from(size).unwrap_or_default();
-    let spec = ProgramSpec {
-        name,
-        kind: kind as u32,
-        attach_type,
-        flags,
-        instructions: &function.instructions,
-        license: &object.license,
-        btf: btf.map(AsFd::as_fd),
-        func_info: function.func_info.func_info_bytes(),
-        func_info_record: record(function.func_info_rec_size),
-        line_info: function.line_info.line_info_bytes(),
-        line_info_record: record(function.line_info_rec_size),
-    };
-    sys::prog_load(&spec).map_err(|refused| LoadError::Verifier {
-        program: name.to_owned(),
-        last_lines: last_lines(&refused.log),
-        source: refused.source,
-    })
-}
-
-/// The end of a verifier log, without its statistics.
-fn last_lines(log: &str) -> Vec<String> {
-    let lines: Vec<&str> = log
-        .lines()
-        .filter(|line| {
-            let line = line.trim();
-            !line.is_empty()
-                && !line.starts_with("processed ")
-                && !line.starts_with("verification time")
-                && !line.starts_with("stack depth")
-        })
-        .collect();
-    let from = lines.len().saturating_sub(VERIFIER_LINES_SHOWN);
-    lines[from..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 fn relocate(what: &'static str, error: &dyn std::error::Error) -> LoadError {

@@ -4,6 +4,8 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use aya_obj::generated::{bpf_func_info, bpf_insn, bpf_line_info};
+
 /// What to create a map from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct MapSpec<'a> {
@@ -31,13 +33,20 @@ pub(crate) struct ProgramSpec<'a> {
     pub(crate) kind: u32,
     pub(crate) attach_type: u32,
     pub(crate) flags: u32,
-    pub(crate) instructions: &'a [aya_obj::generated::bpf_insn],
+    pub(crate) instructions: &'a [bpf_insn],
     pub(crate) license: &'a std::ffi::CStr,
+    pub(crate) extends: Option<Extends<'a>>,
     pub(crate) btf: Option<BorrowedFd<'a>>,
-    pub(crate) func_info: Vec<u8>,
-    pub(crate) func_info_record: u32,
-    pub(crate) line_info: Vec<u8>,
-    pub(crate) line_info_record: u32,
+    pub(crate) func_info: &'a [bpf_func_info],
+    pub(crate) line_info: &'a [bpf_line_info],
+}
+
+/// The function that an extension program takes the place of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extends<'a> {
+    pub(crate) program: BorrowedFd<'a>,
+    /// Its id in the BTF of that program.
+    pub(crate) function: u32,
 }
 
 /// The kernel refused a program; `log` is what its verifier said, possibly nothing.

@@ -159,16 +159,20 @@ fn program_attr(spec: &ProgramSpec<'_>) -> io::Result<ProgramLoad> {
     };
     if let Some(btf) = spec.btf {
         attr.prog_btf_fd = raw(btf);
-        if let Some(count) = length(spec.func_info.len())?.checked_div(spec.func_info_record) {
-            attr.func_info = address(&spec.func_info);
-            attr.func_info_cnt = count;
-            attr.func_info_rec_size = spec.func_info_record;
+        if !spec.func_info.is_empty() {
+            attr.func_info = spec.func_info.as_ptr() as u64;
+            attr.func_info_cnt = length(spec.func_info.len())?;
+            attr.func_info_rec_size = length(size_of_val(&spec.func_info[0]))?;
         }
-        if let Some(count) = length(spec.line_info.len())?.checked_div(spec.line_info_record) {
-            attr.line_info = address(&spec.line_info);
-            attr.line_info_cnt = count;
-            attr.line_info_rec_size = spec.line_info_record;
+        if !spec.line_info.is_empty() {
+            attr.line_info = spec.line_info.as_ptr() as u64;
+            attr.line_info_cnt = length(spec.line_info.len())?;
+            attr.line_info_rec_size = length(size_of_val(&spec.line_info[0]))?;
         }
+    }
+    if let Some(extends) = spec.extends {
+        attr.attach_prog_fd = raw(extends.program);
+        attr.attach_btf_id = extends.function;
     }
     Ok(attr)
 }

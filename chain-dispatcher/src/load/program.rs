@@ -1,0 +1,121 @@
+//! A program whose maps are made and whose code is relocated: all that the last system call needs.
+//! Knows how each kind of program is loaded; refuses to know object files and chains.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use aya_obj::generated::{bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_type};
+use skep_artifact::hook::Hook;
+
+use super::{Frags, LoadError, relocate};
+use crate::kernel::objects::{Extends, ProgramSpec};
+use crate::kernel::sys;
+
+/// `BPF_F_XDP_HAS_FRAGS`: the program copes with packets in several buffers.
+const XDP_HAS_FRAGS: u32 = 1 << 5;
+/// Attach type of XDP programs on an interface: all entries of a program array must agree on it.
+const ATTACH_XDP: u32 = 37;
+/// Lines of the verifier's log worth showing: it states the fault in its last few.
+const VERIFIER_LINES_SHOWN: usize = 12;
+
+/// A program, ready to be loaded. Its instructions name the maps by their descriptors, so it owns
+/// them.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The function in the object, and the name that the kernel will show.
+    pub(crate) name: String,
+    pub(crate) hook: Hook,
+    pub(crate) frags: Frags,
+    pub(crate) license: CString,
+    /// The program and behind it every function that it needs.
+    pub(crate) instructions: Vec<bpf_insn>,
+    /// Where each function begins and which type it has; in the order of the instructions or not.
+    pub(crate) func_info: Vec<bpf_func_info>,
+    pub(crate) line_info: Vec<bpf_line_info>,
+    pub(crate) types: Option<Types>,
+    pub(crate) maps: BTreeMap<String, OwnedFd>,
+}
+
+/// BTF, as bytes and in the kernel.
+#[derive(Debug)]
+pub(crate) struct Types {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) loaded: OwnedFd,
+}
+
+impl Types {
+    pub(crate) fn load(bytes: Vec<u8>) -> Result<Self, LoadError> {
+        match sys::btf_load(&bytes) {
+            Ok(loaded) => Ok(Self { bytes, loaded }),
+            Err(error) => Err(relocate("types", &error)),
+        }
+    }
+}
+
+/// As what a prepared program is loaded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum As<'a> {
+    /// A program of its hook, alone, in a program array or fused.
+    OnHook,
+    /// A replacement for a global function of a loaded program, which decides about frags.
+    Extension {
+        /// The program that holds the function.
+        of: BorrowedFd<'a>,
+        /// The function's id in that program's BTF.
+        function: u32,
+    },
+}
+
+/// The last step: asks the verifier, and gives the program.
+pub(crate) fn finish(prepared: &Prepared, how: As<'_>) -> Result<OwnedFd, LoadError> {
+    let (kind, attach_type, flags) = match (how, prepared.hook, prepared.frags) {
+        (As::Extension { .. }, _, _) => (bpf_prog_type::BPF_PROG_TYPE_EXT, 0, 0),
+        (As::OnHook, Hook::Xdp, Frags::With) => {
+            (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, XDP_HAS_FRAGS)
+        }
+        (As::OnHook, Hook::Xdp, Frags::Without) => {
+            (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, 0)
+        }
+        (As::OnHook, Hook::TcIngress | Hook::TcEgress, _) => {
+            (bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS, 0, 0)
+        }
+    };
+    let extends = match how {
+        As::OnHook => None,
+        As::Extension { of, function } => Some(Extends { program: of, function }),
+    };
+    let spec = ProgramSpec {
+        name: &prepared.name,
+        kind: kind as u32,
+        attach_type,
+        flags,
+        extends,
+        instructions: &prepared.instructions,
+        license: &prepared.license,
+        btf: prepared.types.as_ref().map(|types| types.loaded.as_fd()),
+        func_info: &prepared.func_info,
+        line_info: &prepared.line_info,
+    };
+    sys::prog_load(&spec).map_err(|refused| LoadError::Verifier {
+        program: prepared.name.clone(),
+        last_lines: last_lines(&refused.log),
+        source: refused.source,
+    })
+}
+
+/// The end of a verifier log, without its statistics.
+fn last_lines(log: &str) -> Vec<String> {
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| {
+            let line = line.trim();
+            !line.is_empty()
+                && !line.starts_with("processed ")
+                && !line.starts_with("verification time")
+                && !line.starts_with("stack depth")
+        })
+        .collect();
+    let from = lines.len().saturating_sub(VERIFIER_LINES_SHOWN);
+    lines[from..].iter().map(|line| (*line).to_owned()).collect()
+}
