@@ -20,6 +20,7 @@ mod pins;
 mod record;
 mod swap;
 pub mod testrun;
+pub mod untrusted;
 
 pub use chain::{Chain, Counting, Foreign, HookPoint, Loadable, Member};
 pub use counters::MemberCounters;

@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("skep-cli", &["skep-artifact", "skep-trust", "skep-fleet", "skep-api"]),
     ("skep-frontend", &["skep-artifact", "skep-fleet", "skep-api"]),
     ("skep-e2e", &["skep-api"]),
+    ("skep-fuzz", &["skep-artifact", "skep-trust", "skep-fleet", "skep-chain-dispatcher"]),
     ("skep-xtask", &[]),
 ];
 
