@@ -1,26 +1,32 @@
-//! Compiles the dispatchers in `bpf/` with clang, for the crate to carry inside itself.
+//! Compiles the C sources in `bpf/` with clang, for the crate to carry inside itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The dispatchers: source file name, name of the object in `OUT_DIR`.
-const DISPATCHERS: [(&str, &str); 2] =
-    [("xdp_dispatcher.bpf.c", "xdp_dispatcher.o"), ("tc_dispatcher.bpf.c", "tc_dispatcher.o")];
+/// Source file name, name of the object in `OUT_DIR`, further arguments.
+const OBJECTS: [(&str, &str, &[&str]); 4] = [
+    ("xdp_dispatcher.bpf.c", "xdp_dispatcher.o", &[]),
+    ("tc_dispatcher.bpf.c", "tc_dispatcher.o", &[]),
+    ("support.bpf.c", "xdp_support.o", &[]),
+    ("support.bpf.c", "tc_support.o", &["-DSKEP_HOOK_TC"]),
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=bpf");
     println!("cargo::rerun-if-env-changed=CLANG");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
-    for (source, object) in DISPATCHERS {
-        if let Err(message) = compile(&clang, &Path::new("bpf").join(source), &out.join(object)) {
+    for (source, object, arguments) in OBJECTS {
+        let source = Path::new("bpf").join(source);
+        if let Err(message) = compile(&clang, &source, &out.join(object), arguments) {
             println!("cargo::error={message}");
         }
     }
 }
 
-fn compile(clang: &str, source: &Path, object: &Path) -> Result<(), String> {
+fn compile(clang: &str, source: &Path, object: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new(clang);
+    command.args(arguments);
     command.args(["-O2", "-g", "-target", "bpf", "-Wall", "-Wextra", "-Werror"]);
     // Debian keeps asm/types.h in a folder per architecture that `-target bpf` does not search.
     for arch in ["x86_64", "aarch64"] {

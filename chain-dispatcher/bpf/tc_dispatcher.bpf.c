@@ -1,18 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The slots dispatcher for tc, attached as one tcx link. See dispatcher.h for the walk. */
-#include <linux/bpf.h>
-#include <linux/pkt_cls.h>
-#include <bpf/bpf_helpers.h>
-#include "layout.h"
-
-#define SKEP_CTX struct __sk_buff
-#define SKEP_LENGTH(ctx) ((__u64)(ctx)->len)
-#define SKEP_INDEX(verdict) ((__u32)((verdict) + 1))
-#define SKEP_INDEX_MAX (TC_ACT_TRAP + 1)
-#define SKEP_UNKNOWN_VERDICT TC_ACT_UNSPEC
-#define SKEP_CLOSED_VERDICT TC_ACT_SHOT
-#define SKEP_END_VERDICT TC_ACT_UNSPEC
-
+#include "hook_tc.h"
 #include "dispatcher.h"
 
 /*

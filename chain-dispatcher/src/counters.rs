@@ -24,10 +24,23 @@ pub struct MemberCounters {
     pub bytes: u64,
     /// Packets for which it could not run: its `failure` verdict applied.
     pub missed: u64,
+    /// Nanoseconds that the timed packets spent in it, all together; what reading the clock cost is
+    /// taken off.
+    pub ns: u64,
+    /// How many packets were timed.
+    pub timed: u64,
     /// Verdicts that occurred, with how often.
     pub verdicts: Vec<(Verdict, u64)>,
     /// Answers that are no verdict of the hook.
     pub unknown: u64,
+}
+
+impl MemberCounters {
+    /// Mean time of a packet in this member, in nanoseconds; none where no packet was timed.
+    pub fn ns_per_packet(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "a mean needs no 53 bits")]
+        (self.timed > 0).then(|| self.ns as f64 / self.timed as f64)
+    }
 }
 
 /// The counters of a hook's running chain, in the members' order; empty where none runs.
@@ -43,20 +56,24 @@ pub(crate) fn read(
     let Some(map) = observe::open_pin(&dir.generation(folder).counters())? else {
         return Ok(Vec::new());
     };
-    let value = sys::map_lookup(map.as_fd(), &0u32.to_ne_bytes())
-        .map_err(|source| ObserveError::Kernel { what: "the counters", source })?
-        .unwrap_or_default();
-    let counts = layout::slot_counts(hook, record.members.len(), &value);
+    let refused = |source| ObserveError::Kernel { what: "the counters", source };
+    let value = sys::map_lookup(map.as_fd(), &0u32.to_ne_bytes()).map_err(refused)?;
+    let bytes = sys::map_info(map.as_fd()).map_err(refused)?.shape.value_size;
+    let counts =
+        layout::counts(hook, record.members.len(), bytes as usize, &value.unwrap_or_default())
+            .ok_or(ObserveError::CountersUnreadable { bytes })?;
     Ok(record
         .members
         .iter()
-        .zip(counts)
+        .zip(counts.members)
         .map(|(member, counts)| MemberCounters {
             policy: member.policy.clone(),
             name: member.name.clone(),
             packets: counts.packets,
             bytes: counts.bytes,
             missed: counts.missed,
+            ns: counts.ns,
+            timed: counts.timed,
             verdicts: counts.verdicts,
             unknown: counts.unknown,
         })

@@ -241,6 +241,7 @@ impl Engine {
             members: &members,
             frags: frags(wanted),
             running: look.seen.running().map(|folder| look.dir.generation(folder.number)),
+            folder: plan.folder().unwrap_or_default(),
             loaded: Vec::new(),
             dispatcher: None,
         };

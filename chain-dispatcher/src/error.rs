@@ -65,6 +65,14 @@ pub enum ObserveError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Another version of Skep made the chain and counts in a way that this one does not know.
+    #[error(
+        "the chain's counters have {bytes} bytes a CPU, a layout that this version of Skep does not know; the next apply builds the chain anew"
+    )]
+    CountersUnreadable {
+        /// Size of one CPU's counters.
+        bytes: u32,
+    },
     /// Another process is changing chains.
     #[error(
         "another process has been changing chains under {} for {waited_secs} seconds; look who holds that folder (fuser), then try again",

@@ -19,6 +19,7 @@ use crate::layout;
 use crate::load::{self, Frags, LoadError, Loaded, Request};
 use crate::pins::{self, GenerationDir, HookDir};
 use crate::record::{Backend, ChainRecord, RECORD_BYTES_MAX};
+use crate::seeing;
 use crate::swap::{ForeignProgram, Step};
 
 /// `BPF_MAP_TYPE_ARRAY`.
@@ -36,6 +37,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) frags: Frags,
     /// The folder whose state maps are carried over.
     pub(crate) running: Option<GenerationDir>,
+    /// Number of the folder that the new chain will be pinned in.
+    pub(crate) folder: u64,
     pub(crate) loaded: Vec<Loaded>,
     pub(crate) dispatcher: Option<Loaded>,
 }
@@ -91,7 +94,10 @@ impl Execution<'_> {
         let (bytes, program) = backend::dispatcher(backend);
         let block = layout::chain_block(self.hook, &self.record.members, self.record.counting);
         let config = EncodedConfig {
-            globals: BTreeMap::from([("skep_chain".to_owned(), block)]),
+            globals: BTreeMap::from([
+                (layout::CHAIN_GLOBAL.to_owned(), block),
+                (layout::NUMBER_GLOBAL.to_owned(), layout::number(self.folder).to_vec()),
+            ]),
             maps: BTreeMap::new(),
         };
         let request = Request {
@@ -99,7 +105,7 @@ impl Execution<'_> {
             program,
             hook: self.hook,
             config: &config,
-            carried: BTreeMap::new(),
+            carried: seeing::carried(self.running.as_ref())?,
             frags: self.frags,
         };
         let dispatcher = load::load(request).map_err(ApplyError::Dispatcher)?;
@@ -126,7 +132,10 @@ impl Execution<'_> {
             }
         }
         pin(map_of(dispatcher, "skep_slots")?, &dir.slots())?;
-        pin(map_of(dispatcher, "skep_counts")?, &dir.counters())?;
+        pin(map_of(dispatcher, layout::COUNTS_MAP)?, &dir.counters())?;
+        pin(map_of(dispatcher, layout::DROPS_MAP)?, &dir.drops())?;
+        pin(map_of(dispatcher, layout::TIMING_MAP)?, &dir.timing())?;
+        pin(map_of(dispatcher, layout::TELLING_MAP)?, &dir.telling())?;
         pin(&self.record_map()?, &dir.record())?;
         pin(&dispatcher.program, &dir.dispatcher())
     }

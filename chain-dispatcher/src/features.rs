@@ -24,7 +24,7 @@ pub fn probe(hook: Hook) -> Result<(), Unsupported> {
     let (bytes, program) = backend::dispatcher(backend::for_hook(hook));
     let block = layout::chain_block(hook, &[], Counting::On);
     let config = EncodedConfig {
-        globals: BTreeMap::from([("skep_chain".to_owned(), block)]),
+        globals: BTreeMap::from([(layout::CHAIN_GLOBAL.to_owned(), block)]),
         maps: BTreeMap::new(),
     };
     let request = Request {

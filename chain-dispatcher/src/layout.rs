@@ -1,25 +1,64 @@
-//! The block of settings that a dispatcher is loaded with: ordered members in, bytes out, and the
-//! counters it writes, bytes in, numbers out. The Rust half of `bpf/layout.h`. Pure: knows no
-//! kernel, no pins, no packages.
+//! What user space and the kernel half agree on, byte for byte: the block of settings that a
+//! dispatcher is loaded with, the counters it writes, the sampling settings it reads while it runs
+//! and the drop events it tells. The Rust half of `bpf/layout.h`. Pure: knows no kernel, no pins, no
+//! packages.
+
+mod counts;
+mod event;
+#[cfg(test)]
+mod tests;
 
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict};
 
 use crate::chain::Counting;
 use crate::record::MemberRecord;
 
+pub(crate) use counts::{Counts, SlotCounts, counts};
+pub(crate) use event::{Cause, Event};
+
 /// `SKEP_LAYOUT_VERSION`: raised with every change of `bpf/layout.h`.
-pub const LAYOUT_VERSION: u8 = 1;
+pub const LAYOUT_VERSION: u8 = 2;
 /// Members of one chain in the slots dispatchers. The kernel lets one packet pass through 33 tail
 /// calls (`MAX_TAIL_CALL_CNT`); a slot costs one.
 pub const SLOTS_MAX: usize = 32;
+/// `SKEP_MEMBERS`: members that can be counted, as many as the largest backend holds.
+pub const MEMBERS_MAX: usize = 64;
 
-const VERDICTS: usize = 12;
-const VERDICT_UNKNOWN: usize = 11;
+/// Bytes of one member's counters, and where each lies in them: for generated code.
+pub(crate) const COUNTERS_BYTES: usize = (4 + VERDICTS) * 8;
+/// Where the members' counters begin in the one value of `skep_counts`.
+pub(crate) const COUNTERS_MEMBERS_AT: usize = 64;
+/// Where `bytes` lies in a member's counters.
+pub(crate) const COUNTERS_PACKET_BYTES_AT: usize = 0;
+/// Where `missed` lies.
+pub(crate) const COUNTERS_MISSED_AT: usize = 8;
+/// Where the count of verdict 0 lies; 8 bytes each.
+pub(crate) const COUNTERS_VERDICTS_AT: usize = 32;
+/// Size of the one value of `skep_counts`, per CPU.
+pub(crate) const ALL_COUNTERS_BYTES: usize = COUNTERS_MEMBERS_AT + MEMBERS_MAX * COUNTERS_BYTES;
+
+/// Name of the global with the number of the build, a `u32`.
+pub(crate) const NUMBER_GLOBAL: &str = "skep_number";
+/// Name of the global with the block of settings.
+pub(crate) const CHAIN_GLOBAL: &str = "skep_chain";
+/// The map of counters.
+pub(crate) const COUNTS_MAP: &str = "skep_counts";
+/// The ring buffer of drop events.
+pub(crate) const DROPS_MAP: &str = "skep_drops";
+/// The setting that says which packets are timed.
+pub(crate) const TIMING_MAP: &str = ".data.timing";
+/// The setting that says which drops are told.
+pub(crate) const TELLING_MAP: &str = ".data.telling";
+/// What the next build of a chain takes over from the one before: a reader goes on reading.
+pub(crate) const CARRIED_MAPS: [&str; 3] = [DROPS_MAP, TIMING_MAP, TELLING_MAP];
+
+pub(crate) const VERDICTS: usize = 12;
+pub(crate) const VERDICT_UNKNOWN: usize = 11;
 const SLOT_BYTES: usize = 8;
 const CHAIN_BYTES: usize = 4 + SLOTS_MAX * SLOT_BYTES;
-const COUNTERS_BYTES: usize = (4 + VERDICTS) * 8;
-/// Size of the one value of `skep_counts`, per CPU.
-const ALL_COUNTERS_BYTES: usize = SLOTS_MAX * COUNTERS_BYTES;
+pub(crate) const SAMPLING_BYTES: usize = 16;
+pub(crate) const HEAD_BYTES: usize = 128;
+pub(crate) const EVENT_BYTES: usize = 40 + HEAD_BYTES;
 
 /// `struct skep_slot`.
 #[repr(C)]
@@ -43,11 +82,50 @@ struct ChainBlock {
 /// `struct skep_counters`.
 #[repr(C)]
 struct Counters {
-    packets: u64,
     bytes: u64,
     missed: u64,
-    reserved: u64,
+    ns: u64,
+    timed: u64,
     verdicts: [u64; VERDICTS],
+}
+
+/// `struct skep_all_counters`.
+#[repr(C)]
+struct AllCounters {
+    until_timed: u64,
+    until_told: u64,
+    clock_ns: u64,
+    clock_reads: u64,
+    drops_told: u64,
+    drops_lost: u64,
+    reserved: [u64; 2],
+    members: [Counters; MEMBERS_MAX],
+}
+
+/// `struct skep_sampling`.
+#[repr(C)]
+struct SamplingBlock {
+    one_in: u32,
+    reserved: u32,
+    until_ns: u64,
+}
+
+/// `struct skep_drop`.
+#[repr(C)]
+struct DropBlock {
+    version: u8,
+    cause: u8,
+    captured: u16,
+    member: u32,
+    number: u32,
+    verdict: i32,
+    ifindex: u32,
+    length: u32,
+    time_ns: u64,
+    one_in: u32,
+    vlan_tci: u16,
+    vlan_proto: u16,
+    head: [u8; HEAD_BYTES],
 }
 
 const _: () = assert!(size_of::<Slot>() == SLOT_BYTES);
@@ -58,25 +136,54 @@ const _: () = assert!(std::mem::offset_of!(ChainBlock, count) == 1);
 const _: () = assert!(std::mem::offset_of!(ChainBlock, counting) == 2);
 const _: () = assert!(std::mem::offset_of!(ChainBlock, slots) == 4);
 const _: () = assert!(size_of::<Counters>() == COUNTERS_BYTES);
-const _: () = assert!(std::mem::offset_of!(Counters, bytes) == 8);
-const _: () = assert!(std::mem::offset_of!(Counters, missed) == 16);
-const _: () = assert!(std::mem::offset_of!(Counters, verdicts) == 32);
+const _: () = assert!(std::mem::offset_of!(Counters, bytes) == COUNTERS_PACKET_BYTES_AT);
+const _: () = assert!(std::mem::offset_of!(Counters, missed) == COUNTERS_MISSED_AT);
+const _: () = assert!(std::mem::offset_of!(Counters, ns) == 16);
+const _: () = assert!(std::mem::offset_of!(Counters, timed) == 24);
+const _: () = assert!(std::mem::offset_of!(Counters, verdicts) == COUNTERS_VERDICTS_AT);
+const _: () = assert!(size_of::<AllCounters>() == ALL_COUNTERS_BYTES);
+const _: () = assert!(std::mem::offset_of!(AllCounters, clock_ns) == 16);
+const _: () = assert!(std::mem::offset_of!(AllCounters, clock_reads) == 24);
+const _: () = assert!(std::mem::offset_of!(AllCounters, drops_told) == 32);
+const _: () = assert!(std::mem::offset_of!(AllCounters, drops_lost) == 40);
+const _: () = assert!(std::mem::offset_of!(AllCounters, members) == COUNTERS_MEMBERS_AT);
+const _: () = assert!(size_of::<SamplingBlock>() == SAMPLING_BYTES);
+const _: () = assert!(std::mem::offset_of!(SamplingBlock, until_ns) == 8);
+const _: () = assert!(size_of::<DropBlock>() == EVENT_BYTES);
+const _: () = assert!(std::mem::offset_of!(DropBlock, captured) == 2);
+const _: () = assert!(std::mem::offset_of!(DropBlock, number) == 8);
+const _: () = assert!(std::mem::offset_of!(DropBlock, time_ns) == 24);
+const _: () = assert!(std::mem::offset_of!(DropBlock, one_in) == 32);
+const _: () = assert!(std::mem::offset_of!(DropBlock, vlan_tci) == 36);
+const _: () = assert!(std::mem::offset_of!(DropBlock, head) == 40);
 // One tail call is spare: a member may make one of its own even in a full chain.
 const _: () = assert!(SLOTS_MAX < 33);
 
-/// What one member counted, over all CPUs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct SlotCounts {
-    /// Packets that met the member.
-    pub(crate) packets: u64,
-    /// Their bytes.
-    pub(crate) bytes: u64,
-    /// Packets for which it could not run.
-    pub(crate) missed: u64,
-    /// Verdicts that occurred, with how often.
-    pub(crate) verdicts: Vec<(Verdict, u64)>,
-    /// Answers that are no verdict of the hook.
-    pub(crate) unknown: u64,
+/// A sampling setting as the kernel half reads it: one in `one_in` (0: never), until the monotonic
+/// clock shows `until_ns`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Setting {
+    pub(crate) one_in: u32,
+    pub(crate) until_ns: u64,
+}
+
+impl Setting {
+    pub(crate) fn to_value(self) -> [u8; SAMPLING_BYTES] {
+        let mut value = [0; SAMPLING_BYTES];
+        let (one_in, until) = (self.one_in.to_ne_bytes(), self.until_ns.to_ne_bytes());
+        value[..4].copy_from_slice(&one_in);
+        value[8..].copy_from_slice(&until);
+        value
+    }
+
+    /// None for a value of another size.
+    pub(crate) fn from_value(value: &[u8]) -> Option<Self> {
+        let value: &[u8; SAMPLING_BYTES] = value.try_into().ok()?;
+        Some(Self {
+            one_in: u32::from_ne_bytes(*value.first_chunk()?),
+            until_ns: u64::from_ne_bytes(*value.last_chunk()?),
+        })
+    }
 }
 
 /// The bytes of `skep_chain` for these members, which must be in order and at most [`SLOTS_MAX`];
@@ -104,80 +211,15 @@ pub(crate) fn chain_block(hook: Hook, members: &[MemberRecord], counting: Counti
     block
 }
 
-/// Adds up what `cpus` wrote about the first `members` slots. `value` is what the kernel gives for
-/// the one key of `skep_counts`; a shorter one counts as zeroes.
-pub(crate) fn slot_counts(hook: Hook, members: usize, value: &[u8]) -> Vec<SlotCounts> {
-    let mut counts = vec![SlotCounts::default(); members.min(SLOTS_MAX)];
-    for cpu in value.chunks_exact(ALL_COUNTERS_BYTES) {
-        for (count, slot) in counts.iter_mut().zip(cpu.chunks_exact(COUNTERS_BYTES)) {
-            add_slot(hook, count, slot);
-        }
-    }
-    counts
-}
-
-fn add_slot(hook: Hook, count: &mut SlotCounts, slot: &[u8]) {
-    let (numbers, _) = slot.as_chunks::<8>();
-    let number = |index: usize| numbers.get(index).map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-    count.packets += number(0);
-    count.bytes += number(1);
-    count.missed += number(2);
-    for verdict in hook.verdicts() {
-        let seen = verdict_index(hook, verdict).map_or(0, |index| number(4 + index));
-        if seen == 0 {
-            continue;
-        }
-        match count.verdicts.iter_mut().find(|(known, _)| *known == verdict) {
-            Some((_, total)) => *total += seen,
-            None => count.verdicts.push((verdict, seen)),
-        }
-    }
-    count.unknown += number(4 + VERDICT_UNKNOWN);
+/// The bytes of `skep_number` for a build pinned in this folder. Only the low half fits; two builds
+/// of one hook that share it lie four thousand million changes apart.
+pub(crate) fn number(folder: u64) -> [u8; 4] {
+    let [a, b, c, d, ..] = folder.to_le_bytes();
+    [a, b, c, d]
 }
 
 /// `SKEP_INDEX`: XDP uses the code, tc the code + 1.
 fn verdict_index(hook: Hook, verdict: Verdict) -> Option<usize> {
     let shift = i32::from(hook.is_tc());
     verdict.code(hook).and_then(|code| usize::try_from(code + shift).ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use skep_artifact::hook::{Hook, Verdict};
-
-    use super::{ALL_COUNTERS_BYTES, COUNTERS_BYTES, LAYOUT_VERSION, SLOTS_MAX, slot_counts};
-
-    #[test]
-    fn the_c_header_says_the_same_numbers() {
-        let header = include_str!("../bpf/layout.h");
-        let defines = |name: &str| {
-            header
-                .lines()
-                .find_map(|line| line.strip_prefix(&format!("#define {name} ")))
-                .map(|value| value.trim().to_owned())
-        };
-        assert_eq!(defines("SKEP_LAYOUT_VERSION"), Some(LAYOUT_VERSION.to_string()));
-        assert_eq!(defines("SKEP_SLOTS"), Some(SLOTS_MAX.to_string()));
-        assert_eq!(defines("SKEP_VERDICTS"), Some(super::VERDICTS.to_string()));
-        assert_eq!(defines("SKEP_VERDICT_UNKNOWN"), Some(super::VERDICT_UNKNOWN.to_string()));
-    }
-
-    #[test]
-    fn counts_of_all_cpus_are_added_up_by_slot_and_verdict() {
-        let mut value = vec![0u8; 2 * ALL_COUNTERS_BYTES];
-        let mut put = |cpu: usize, slot: usize, number: usize, amount: u64| {
-            let at = cpu * ALL_COUNTERS_BYTES + slot * COUNTERS_BYTES + number * 8;
-            value[at..at + 8].copy_from_slice(&amount.to_ne_bytes());
-        };
-        put(0, 1, 0, 5);
-        put(1, 1, 0, 7);
-        put(1, 1, 1, 600);
-        put(1, 1, 4 + 3, 12); // tc code 2, SHOT
-        put(0, 1, 4 + 11, 1);
-        let counts = slot_counts(Hook::TcIngress, 2, &value);
-        assert_eq!(counts.len(), 2);
-        assert_eq!(counts[0], super::SlotCounts::default());
-        assert_eq!((counts[1].packets, counts[1].bytes, counts[1].unknown), (12, 600, 1));
-        assert_eq!(counts[1].verdicts, [(Verdict::Shot, 12)]);
-    }
 }

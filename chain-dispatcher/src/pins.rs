@@ -1,8 +1,8 @@
 //! Names under the pin root, and what lies there: one folder per hook of an interface, in it the
 //! link and one folder per generation. Knows names and folders; refuses to know what a pin means.
 //!
-//! `<root>/<netns>-<ifindex>-<hook>/{link, gen-<n>/{dispatcher, slots, counters, record,
-//! members/<policy>+<name>/{program, maps/<map>}}}`. bpffs refuses dots in names, so every byte
+//! `<root>/<netns>-<ifindex>-<hook>/{link, gen-<n>/{dispatcher, slots, counters, drops, timing,
+//! telling, record, members/<policy>+<name>/{program, maps/<map>}}}`. bpffs refuses dots in names, so every byte
 //! outside `[A-Za-z0-9_-]` of a name that others chose is written as `%` and two digits.
 
 use std::fmt::Write as _;
@@ -85,6 +85,21 @@ impl GenerationDir {
 
     pub(crate) fn counters(&self) -> PathBuf {
         self.path.join("counters")
+    }
+
+    /// The ring buffer of drop events.
+    pub(crate) fn drops(&self) -> PathBuf {
+        self.path.join("drops")
+    }
+
+    /// The setting that says which packets are timed.
+    pub(crate) fn timing(&self) -> PathBuf {
+        self.path.join("timing")
+    }
+
+    /// The setting that says which drops are told.
+    pub(crate) fn telling(&self) -> PathBuf {
+        self.path.join("telling")
     }
 
     pub(crate) fn record(&self) -> PathBuf {

@@ -349,4 +349,12 @@ impl SwapPlan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
+
+    /// The folder that a new chain is pinned in; none where nothing is built.
+    pub(crate) fn folder(&self) -> Option<u64> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Pin { folder } => Some(*folder),
+            _ => None,
+        })
+    }
 }

@@ -17,7 +17,10 @@ fn our_own_dispatchers_read_whole() {
     {
         let outline = outline(bytes, program, hook, &config).unwrap();
         let names: Vec<&str> = outline.maps.iter().map(|map| map.name.as_str()).collect();
-        assert_eq!(names, [".rodata", "skep_counts", "skep_slots"]);
+        assert_eq!(
+            names,
+            [".data.telling", ".data.timing", ".rodata", "skep_counts", "skep_drops", "skep_slots"]
+        );
     }
 }
 
