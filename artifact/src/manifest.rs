@@ -238,7 +238,7 @@ impl Manifest {
             ManifestError::Toml { line, reason: error.message().to_owned() }
         })?;
         check::check(&manifest)?;
-        // Canonical JSON normalizes text (NFC); read it back so that both forms are one value.
+        // Canonical JSON normalises text (NFC); read it back so that both forms are one value.
         Self::from_value_bytes(&manifest.to_canonical()?)
     }
 

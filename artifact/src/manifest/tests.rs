@@ -80,7 +80,7 @@ fn canonical_json_reads_back_and_no_other_spelling_does() {
 }
 
 #[test]
-fn text_is_normalized_so_that_both_forms_are_one() {
+fn text_is_normalised_so_that_both_forms_are_one() {
     let decomposed = GOOD.replace("Limits packets", "Limite\u{301}");
     let manifest = Manifest::parse(&decomposed).unwrap();
     assert_eq!(manifest.package.description, "Limit\u{e9} a second");
