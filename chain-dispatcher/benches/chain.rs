@@ -11,9 +11,7 @@ use std::process::Command;
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_chain_dispatcher::testrun::TestProgram;
-use skep_chain_dispatcher::{
-    Chain, Counting, Engine, EngineConfig, Foreign, HookPoint, Loadable, Member,
-};
+use skep_chain_dispatcher::{Chain, Counting, Engine, EngineConfig, HookPoint, Loadable, Member};
 use skep_trust::LocallyTrusted;
 
 const LENGTHS: [usize; 4] = [1, 2, 5, 10];
@@ -88,7 +86,7 @@ fn ways(place: &Place, length: usize) -> Vec<Way> {
 fn chain(place: &Place, length: usize, counting: Counting) -> Box<dyn Fn() -> u32> {
     let interface = place.interface();
     let at = HookPoint { interface, hook: Hook::Xdp };
-    let engine = Engine::open(EngineConfig { pin_root: place.root.clone(), counting }).unwrap();
+    let engine = Engine::open(EngineConfig { counting, ..EngineConfig::new(&place.root) }).unwrap();
     let object = compile(&format!(
         "{HEAD} BODY(0, always_inline) SEC(\"xdp\") int member(struct xdp_md *ctx) {{ return body0(ctx); }} char _license[] SEC(\"license\") = \"GPL\";"
     ));
@@ -105,7 +103,7 @@ fn chain(place: &Place, length: usize, counting: Counting) -> Box<dyn Fn() -> u3
             config: EncodedConfig::default(),
         })
         .collect();
-    let chain = Chain { at: at.clone(), generation: 1, members, foreign: Foreign::Refuse };
+    let chain = Chain::new(at.clone(), 1, members);
     engine.apply(&chain).unwrap();
     Box::new(move || engine.test_run(&at, &packet(), REPEAT).unwrap().unwrap().duration_ns)
 }

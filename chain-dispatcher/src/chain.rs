@@ -7,6 +7,9 @@ use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_trust::{LocallyTrusted, VerifiedObject};
 
+use crate::kernel::netlink::XdpMode;
+use crate::kinds::BackendChoice;
+
 /// A hook of an interface, in the network namespace of the calling thread.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HookPoint {
@@ -95,6 +98,64 @@ pub struct Chain {
     pub members: Vec<Member>,
     /// What to do about an XDP program that somebody else attached.
     pub foreign: Foreign,
+    /// How to build and attach it.
+    pub backend: BackendChoice,
+    /// For XDP: where in the packet's path.
+    pub xdp_mode: XdpModeChoice,
+    /// Whether packets may pass unseen while a chain moves from one attachment to another.
+    pub gap: Gap,
+}
+
+impl Chain {
+    /// A chain with every choice left to the engine, which touches nobody else's program and leaves
+    /// no gap.
+    pub fn new(at: HookPoint, generation: u64, members: Vec<Member>) -> Self {
+        Self {
+            at,
+            generation,
+            members,
+            foreign: Foreign::default(),
+            backend: BackendChoice::default(),
+            xdp_mode: XdpModeChoice::default(),
+            gap: Gap::default(),
+        }
+    }
+}
+
+/// Where in the packet's path an XDP chain shall run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum XdpModeChoice {
+    /// In the driver where it can, in the kernel's generic path elsewhere.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the kernel's generic path: slower, works everywhere.
+    Generic,
+}
+
+impl XdpModeChoice {
+    /// Whether a chain that runs in `mode` is where it shall be.
+    pub(crate) fn allows(self, mode: XdpMode) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Native => mode == XdpMode::Native,
+            Self::Generic => mode == XdpMode::Generic,
+        }
+    }
+}
+
+/// Whether packets may pass unseen while a chain moves between attachments that the kernel keeps
+/// apart: an XDP link and netlink, a tcx link and a clsact filter, native and generic mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gap {
+    /// Refuse such a change.
+    #[default]
+    Refuse,
+    /// Take the old chain off, then attach the new one.
+    Allow,
 }
 
 /// What to do about an XDP program that somebody else attached. On tc everybody keeps their place.

@@ -1,27 +1,26 @@
 //! The door of the crate: open a pin root, then plan, apply, observe, count, detach. Every operation
 //! works in the network namespace of the calling thread. Knows the order of things, no details.
 
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use skep_artifact::Digest;
 use skep_artifact::hook::Hook;
 
-use crate::backend::{self, tcx};
+use crate::backend::{self, Job, Spot, tcx};
 use crate::chain::{Chain, Counting, HookPoint, Member, in_order};
+use crate::choice;
 use crate::counters::{self, MemberCounters};
 use crate::error::{ApplyError, DetachError, EngineError, ObserveError};
 use crate::execute::{Execution, refusal};
 use crate::features;
 use crate::kernel::netlink::{self, Interface};
 use crate::kernel::sys;
-use crate::layout::SLOTS_MAX;
+use crate::kinds::Attachment;
 use crate::load::{self, Frags};
 use crate::lock;
-use crate::observe::{self, ObservedChain};
+use crate::observe::{self, Gone, Look, ObservedChain};
 use crate::pins::{self, HookDir, HookKey};
 use crate::record::ChainRecord;
-use crate::swap::{self, Held, Seen, Step, SwapPlan, Wanted, WantedMember};
+use crate::swap::{self, Blocked, Seen, SeenFolder, Step, SwapPlan, Wanted, WantedMember};
 use crate::testrun::{self, Outcome, TestRunError};
 
 /// How to open an engine.
@@ -31,6 +30,22 @@ pub struct EngineConfig {
     pub pin_root: PathBuf,
     /// Whether chains count what they do.
     pub counting: Counting,
+    /// The folder in which libxdp's users keep their pins: theirs, when chains shall join them.
+    pub libxdp_root: PathBuf,
+}
+
+impl EngineConfig {
+    /// Where libxdp's users keep their pins, unless their environment says otherwise.
+    pub const LIBXDP_ROOT: &str = "/sys/fs/bpf/xdp";
+
+    /// Chains that count, pinned under `pin_root`.
+    pub fn new(pin_root: impl Into<PathBuf>) -> Self {
+        Self {
+            pin_root: pin_root.into(),
+            counting: Counting::default(),
+            libxdp_root: PathBuf::from(Self::LIBXDP_ROOT),
+        }
+    }
 }
 
 /// Puts chains on hooks and says what runs there.
@@ -38,6 +53,7 @@ pub struct EngineConfig {
 pub struct Engine {
     root: PathBuf,
     counting: Counting,
+    libxdp_root: PathBuf,
 }
 
 /// What `apply` did.
@@ -49,22 +65,15 @@ pub struct Applied {
     pub chain: ObservedChain,
 }
 
-/// A hook with everything known about it.
-struct Look {
-    interface: Interface,
-    dir: HookDir,
-    seen: Seen,
-}
-
 impl Engine {
     /// Opens a pin root, probes the kernel, and removes what a killed run left behind. Running
     /// chains stay as they are.
     pub fn open(config: EngineConfig) -> Result<Self, EngineError> {
-        let EngineConfig { pin_root, counting } = config;
+        let EngineConfig { pin_root, counting, libxdp_root } = config;
         pins::prepare_root(&pin_root)
             .map_err(|source| EngineError::PinRoot { path: pin_root.clone(), source })?;
         features::probe(Hook::Xdp)?;
-        let engine = Self { root: pin_root, counting };
+        let engine = Self { root: pin_root, counting, libxdp_root };
         engine.sweep().map_err(EngineError::Sweep)?;
         Ok(engine)
     }
@@ -100,7 +109,7 @@ impl Engine {
         // A vanished interface is found here; its pins are swept whatever the answer is.
         self.sweep_locked()?;
         let look = self.look(&chain.at)?;
-        if chain.at.hook.is_tc() {
+        if wanted.record.backend.attachment() == Attachment::Tcx {
             tcx::probe(look.interface.index, chain.at.hook)?;
         }
         let plan = decide(chain, &look.seen, &wanted)?;
@@ -111,13 +120,13 @@ impl Engine {
 
     /// Every chain of ours in this network namespace, and every hook that others hold.
     pub fn observe(&self) -> Result<Vec<ObservedChain>, ObserveError> {
-        observe::chains(&self.root)
+        observe::chains(&self.root, &self.libxdp_root)
     }
 
     /// What one hook runs.
     pub fn observe_hook(&self, at: &HookPoint) -> Result<ObservedChain, ObserveError> {
         let look = self.look(at)?;
-        observe::observed(&look.dir, &look.interface, at.hook, &look.seen)
+        observe::observed(&look.spot(), &look.seen)
     }
 
     /// What the members on a hook counted; empty where no chain of ours runs.
@@ -143,29 +152,70 @@ impl Engine {
     /// Takes our chain off a hook. Fine where none is.
     pub fn detach(&self, at: &HookPoint) -> Result<(), DetachError> {
         let _lock = lock::take(&self.root)?;
-        let (_, key) = observe::locate(at)?;
-        detach_dir(&HookDir::of(&self.root, &key))
+        let (interface, key) = observe::locate(at)?;
+        let dir = HookDir::of(&self.root, &key);
+        self.detach_hook(&dir, key.hook, Some(&interface)).map(drop)
     }
 
     /// Takes every chain of ours off, in all network namespaces that this pin root knows, and names
-    /// those of this namespace. Others' programs stay.
+    /// those of this namespace. Others' programs stay; so do chains of other namespaces that are not
+    /// on a link, which only a thread in there can take off.
     pub fn detach_all(&self) -> Result<Vec<HookPoint>, DetachError> {
         let _lock = lock::take(&self.root)?;
-        let netns = observe::netns()?;
-        let interfaces = netlink::interfaces()
-            .map_err(|source| ObserveError::Kernel { what: "the interfaces", source })?;
+        let host = Host::look()?;
         let mut detached = Vec::new();
         for key in self.hooks()? {
             let dir = HookDir::of(&self.root, &key);
-            let ran = observe::live_link(&dir)?.is_some();
-            detach_dir(&dir)?;
-            let named = interfaces.iter().find(|i| i.index == key.ifindex && key.netns == netns);
-            if let (true, Some(interface)) = (ran, named) {
+            let interface = host.interface(&key);
+            if interface.is_none() && observe::pinned_elsewhere(&dir, host.gone(&key))?.is_none() {
+                let hook = dir.path().display();
+                tracing::warn!(%hook, "a chain of another network namespace is not on a link and stays");
+                continue;
+            }
+            let ran = self.detach_hook(&dir, key.hook, interface)?;
+            if let (true, Some(interface)) = (ran, interface) {
                 detached.push(HookPoint { interface: interface.name.clone(), hook: key.hook });
             }
         }
         detached.sort();
         Ok(detached)
+    }
+
+    /// Takes what is live off and removes all pins; gives whether anything was live. Without an
+    /// interface only a link can be.
+    fn detach_hook(
+        &self,
+        dir: &HookDir,
+        hook: Hook,
+        interface: Option<&Interface>,
+    ) -> Result<bool, DetachError> {
+        let refused = |source| DetachError::Detach { path: dir.path().to_owned(), source };
+        let live = match interface {
+            Some(interface) => {
+                let spot = Spot { interface, hook, dir, libxdp_root: &self.libxdp_root };
+                let seen = observe::pinned(&spot)?;
+                if let Some(live) = seen.live {
+                    backend::detach(&spot, live).map_err(refused)?;
+                }
+                for folder in &seen.folders {
+                    backend::clear_beside(&spot, folder).map_err(refused)?;
+                }
+                seen.live
+            }
+            None => {
+                let live = backend::live_link(dir)?;
+                if live.is_some() {
+                    backend::xdp_link::detach(dir).map_err(refused)?;
+                }
+                live
+            }
+        };
+        if live.is_some() {
+            // A packet still inside the chain must find its members.
+            sys::wait_for_running_programs().map_err(refused)?;
+        }
+        pins::remove_folder(dir.path()).map_err(refused)?;
+        Ok(live.is_some())
     }
 
     /// Removes what killed runs left behind: generations that no link runs, and pins of interfaces
@@ -176,26 +226,22 @@ impl Engine {
     }
 
     fn sweep_locked(&self) -> Result<usize, ObserveError> {
+        let host = Host::look()?;
         let mut removed = 0;
         for key in self.hooks()? {
             let dir = HookDir::of(&self.root, &key);
-            if observe::live_link(&dir)?.is_none() {
-                remove(dir.path())?;
-                removed += 1;
-                continue;
-            }
-            let leftovers = observe::pinned_dispatchers(&dir)?.leftovers();
-            if !leftovers.is_empty() {
-                // They may have been live a moment ago.
-                sys::wait_for_running_programs().map_err(|source| ObserveError::Kernel {
-                    what: "the running programs",
-                    source,
-                })?;
-            }
-            for number in leftovers {
-                remove(dir.generation(number).path())?;
-                removed += 1;
-            }
+            let spot = host.interface(&key).map(|interface| Spot {
+                interface,
+                hook: key.hook,
+                dir: &dir,
+                libxdp_root: &self.libxdp_root,
+            });
+            let seen = match &spot {
+                Some(spot) => Some(observe::pinned(spot)?),
+                None => observe::pinned_elsewhere(&dir, host.gone(&key))?,
+            };
+            let Some(seen) = seen else { continue };
+            removed += sweep_hook(&dir, spot.as_ref(), &seen)?;
         }
         Ok(removed)
     }
@@ -206,21 +252,25 @@ impl Engine {
     }
 
     fn look(&self, at: &HookPoint) -> Result<Look, ObserveError> {
-        let (interface, key) = observe::locate(at)?;
-        let dir = HookDir::of(&self.root, &key);
-        let seen = observe::seen(&dir, &interface, at.hook)?;
-        Ok(Look { interface, dir, seen })
+        Look::at(&self.root, &self.libxdp_root, at)
     }
 
     fn wanted(&self, chain: &Chain) -> Result<Wanted, ApplyError> {
-        let backend = backend::for_hook(chain.at.hook);
-        let dispatcher = Digest::of(backend::dispatcher(backend).0);
+        let chosen = choice::choose(chain.at.hook, chain.backend)
+            .map_err(|(backend, why)| ApplyError::BackendUnavailable { backend, why })?;
+        let (backend, members) = (chosen.backend, chain.members.len());
+        if members > backend.members_max() {
+            let max = backend.members_max();
+            return Err(ApplyError::TooManyMembers { members, max, backend });
+        }
+        let dispatcher = backend::identity(backend, chain.at.hook);
         let members = in_order(&chain.members)
             .into_iter()
             .map(|member| wanted_member(member, chain.at.hook))
             .collect::<Result<_, _>>()?;
-        let record = ChainRecord::of(chain, backend, dispatcher, self.counting);
-        Ok(Wanted { record, members, foreign: chain.foreign })
+        let record = ChainRecord::of(chain, chosen, dispatcher, self.counting);
+        let Chain { foreign, xdp_mode: mode, gap, .. } = *chain;
+        Ok(Wanted { record, members, foreign, mode, gap })
     }
 
     fn execute(
@@ -232,19 +282,16 @@ impl Engine {
         done: &mut dyn FnMut(&Step),
     ) -> Result<(), ApplyError> {
         let members = in_order(&chain.members);
-        let mut execution = Execution {
-            interface: &chain.at.interface,
-            ifindex: look.interface.index,
-            hook: chain.at.hook,
-            dir: &look.dir,
+        let mut execution = Execution::new(Job {
+            spot: look.spot(),
+            seen: &look.seen,
             record: &wanted.record,
             members: &members,
             frags: frags(wanted),
+            mode: wanted.mode,
             running: look.seen.running().map(|folder| look.dir.generation(folder.number)),
             folder: plan.folder().unwrap_or_default(),
-            loaded: Vec::new(),
-            dispatcher: None,
-        };
+        });
         let mut live = false;
         for (index, step) in plan.steps.iter().enumerate() {
             match execution.perform(step) {
@@ -268,9 +315,34 @@ impl Engine {
     }
 }
 
+/// The interfaces of the calling thread's network namespace.
+struct Host {
+    netns: u64,
+    interfaces: Vec<Interface>,
+}
+
+impl Host {
+    fn look() -> Result<Self, ObserveError> {
+        let interfaces = netlink::interfaces()
+            .map_err(|source| ObserveError::Kernel { what: "the interfaces", source })?;
+        Ok(Self { netns: observe::netns()?, interfaces })
+    }
+
+    fn interface(&self, key: &HookKey) -> Option<&Interface> {
+        self.interfaces.iter().find(|i| i.index == key.ifindex && key.netns == self.netns)
+    }
+
+    fn gone(&self, key: &HookKey) -> Gone {
+        if key.netns == self.netns { Gone::Yes } else { Gone::Unknown }
+    }
+}
+
 fn decide(chain: &Chain, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, ApplyError> {
-    swap::plan(&chain.at, seen, wanted)
-        .map_err(|Held(program)| ApplyError::Foreign { at: chain.at.clone(), program })
+    let at = || chain.at.clone();
+    swap::plan(&chain.at, seen, wanted).map_err(|blocked| match blocked {
+        Blocked::Held(program) => ApplyError::Foreign { at: at(), program },
+        Blocked::Gap(crossing) => ApplyError::GapRefused { at: at(), crossing },
+    })
 }
 
 fn wanted_member(member: &Member, hook: Hook) -> Result<WantedMember, ApplyError> {
@@ -286,9 +358,6 @@ fn frags(wanted: &Wanted) -> Frags {
 }
 
 fn check_limits(chain: &Chain) -> Result<(), ApplyError> {
-    if chain.members.len() > SLOTS_MAX {
-        return Err(ApplyError::TooManyMembers { members: chain.members.len() });
-    }
     let mut names = std::collections::BTreeSet::new();
     for Member { policy, name, object, .. } in &chain.members {
         if !object.permits(chain.at.hook) {
@@ -308,15 +377,28 @@ fn check_limits(chain: &Chain) -> Result<(), ApplyError> {
     Ok(())
 }
 
-fn detach_dir(dir: &HookDir) -> Result<(), DetachError> {
-    let refused = |source| DetachError::Detach { path: dir.path().to_owned(), source };
-    if let Some((link, _)) = observe::live_link(dir)? {
-        // Detached, not only unpinned: somebody else may hold the link open.
-        sys::link_detach(link.as_fd()).map_err(refused)?;
-        // A packet still inside the chain must find its members.
-        sys::wait_for_running_programs().map_err(refused)?;
+/// Removes the generations of a hook that do not run, or the hook's folder if none does.
+fn sweep_hook(dir: &HookDir, spot: Option<&Spot<'_>>, seen: &Seen) -> Result<usize, ObserveError> {
+    let clear = |folder: &SeenFolder| match spot {
+        Some(spot) => backend::clear_beside(spot, folder)
+            .map_err(|source| ObserveError::Pins { path: dir.path().to_owned(), source }),
+        None => Ok(()),
+    };
+    let leftovers = seen.leftovers();
+    if !leftovers.is_empty() && seen.live.is_some() {
+        // They may have been live a moment ago.
+        sys::wait_for_running_programs()
+            .map_err(|source| ObserveError::Kernel { what: "the running programs", source })?;
     }
-    pins::remove_folder(dir.path()).map_err(refused)
+    leftovers.iter().try_for_each(|folder| clear(folder))?;
+    if seen.live.is_none() {
+        remove(dir.path())?;
+        return Ok(1);
+    }
+    for folder in &leftovers {
+        remove(dir.generation(folder.number).path())?;
+    }
+    Ok(leftovers.len())
 }
 
 fn remove(path: &Path) -> Result<(), ObserveError> {

@@ -4,10 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::chain::HookPoint;
-use crate::layout::SLOTS_MAX;
+use crate::choice::Unfit;
+use crate::kinds::Backend;
 use crate::load::LoadError;
 use crate::record::RecordError;
-use crate::swap::ForeignProgram;
+use crate::swap::{Crossing, ForeignProgram};
 
 /// The engine could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -120,14 +121,36 @@ pub enum ApplyError {
         /// Whose program.
         program: ForeignProgram,
     },
-    /// More members than slots.
+    /// The backend that was asked for cannot run this chain here.
+    #[error("the backend {backend} cannot run this chain: {why}; what runs now is untouched")]
+    BackendUnavailable {
+        /// Which.
+        backend: Backend,
+        /// Why not.
+        why: Unfit,
+    },
+    /// The new chain cannot take the place of the running one in one operation.
     #[error(
-        "the chain has {members} members; {} is the most one hook can hold: put two programs into one, or use another hook",
-        SLOTS_MAX
+        "the kernel cannot move a running chain {crossing} in one step: packets would pass {at} unseen in between. Allow the gap for this change, or keep the backend that runs"
+    )]
+    GapRefused {
+        /// The hook.
+        at: HookPoint,
+        /// What must be crossed.
+        crossing: Crossing,
+    },
+    /// More members than the backend holds.
+    #[error(
+        "the chain has {members} members; {max} is the most that the backend {backend} holds on one hook: put two programs into one, use another hook, or another backend (fused holds {})",
+        Backend::Fused.members_max()
     )]
     TooManyMembers {
         /// How many were asked for.
         members: usize,
+        /// How many the backend holds.
+        max: usize,
+        /// Which.
+        backend: Backend,
     },
     /// A member's package was not verified for this hook.
     #[error(
@@ -254,6 +277,8 @@ impl ApplyError {
             Self::InterfaceGone { .. } => "chain.interface_gone",
             Self::Unsupported(_) => "chain.kernel_unsupported",
             Self::Foreign { .. } => "chain.foreign_program",
+            Self::BackendUnavailable { .. } => "chain.backend_unavailable",
+            Self::GapRefused { .. } => "chain.gap_refused",
             Self::TooManyMembers { .. } => "chain.too_many_members",
             Self::HookNotPermitted { .. } => "chain.hook_not_permitted",
             Self::DuplicateMember { .. } => "chain.duplicate_member",

@@ -6,145 +6,112 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use skep_artifact::config::EncodedConfig;
-use skep_artifact::hook::Hook;
-
-use crate::backend::{self, slots, tcx};
+use crate::backend::{self, Builder, Job};
 use crate::chain::Member;
 use crate::error::ApplyError;
 use crate::kernel::netlink;
 use crate::kernel::objects::{MapShape, MapSpec};
 use crate::kernel::sys;
-use crate::layout;
-use crate::load::{self, Frags, LoadError, Loaded, Request};
-use crate::pins::{self, GenerationDir, HookDir};
-use crate::record::{Backend, ChainRecord, RECORD_BYTES_MAX};
-use crate::seeing;
-use crate::swap::{ForeignProgram, Step};
+use crate::load::LoadError;
+use crate::pins::{self, GenerationDir};
+use crate::record::RECORD_BYTES_MAX;
+use crate::swap::{ForeignProgram, Live, Step};
 
 /// `BPF_MAP_TYPE_ARRAY`.
 const ARRAY: u32 = 2;
 
 /// A plan being carried out.
 pub(crate) struct Execution<'a> {
-    pub(crate) interface: &'a str,
-    pub(crate) ifindex: u32,
-    pub(crate) hook: Hook,
-    pub(crate) dir: &'a HookDir,
-    pub(crate) record: &'a ChainRecord,
-    /// In order.
-    pub(crate) members: &'a [&'a Member],
-    pub(crate) frags: Frags,
-    /// The folder whose state maps are carried over.
-    pub(crate) running: Option<GenerationDir>,
-    /// Number of the folder that the new chain will be pinned in.
-    pub(crate) folder: u64,
-    pub(crate) loaded: Vec<Loaded>,
-    pub(crate) dispatcher: Option<Loaded>,
+    job: Job<'a>,
+    builder: Box<dyn Builder>,
 }
 
-impl Execution<'_> {
+impl<'a> Execution<'a> {
+    /// Nothing done yet.
+    pub(crate) fn new(job: Job<'a>) -> Self {
+        Self { builder: backend::builder(job.record.backend), job }
+    }
+
     /// Performs one step.
     pub(crate) fn perform(&mut self, step: &Step) -> Result<(), ApplyError> {
         match step {
             Step::LoadMember { slot, carried, .. } => self.load_member(*slot, carried),
-            Step::LoadDispatcher { backend, .. } => self.load_dispatcher(*backend),
-            Step::Pin { folder } => self.pin(&self.dir.generation(*folder)),
+            Step::LoadDispatcher { .. } => self.builder.load_dispatcher(&self.job),
+            Step::Pin { folder } => self.pin(&self.generation(*folder)),
             Step::TakeOver { program } => self.take_over(program),
-            Step::Attach { .. } => self.attach(),
-            Step::Switch { from, .. } => self.switch(*from),
+            Step::Leave { live } => self.leave(*live),
+            Step::Attach { .. } => match self.builder.built().dispatcher {
+                Some(dispatcher) => backend::attach(&self.job, dispatcher.as_fd()),
+                None => Ok(()),
+            },
+            Step::Switch { how, from, .. } => match self.builder.built().dispatcher {
+                Some(dispatcher) => backend::switch(&self.job, *how, *from, dispatcher.as_fd()),
+                None => Ok(()),
+            },
             Step::Settle => sys::wait_for_running_programs()
                 .map_err(|source| ApplyError::Switch { action: "wait for the old chain", source }),
-            Step::Renumber { folder, .. } => self.renumber(&self.dir.generation(*folder)),
-            Step::RemoveOld { folder } => remove(self.dir.generation(*folder).path()),
+            Step::Renumber { folder, .. } => self.renumber(&self.generation(*folder)),
+            Step::RemoveOld { folder } => self.remove_old(*folder),
         }
     }
 
-    /// Takes back what a failed plan had pinned before the hook ran it.
+    /// Takes back what a failed plan had done before the hook ran the new chain. What stays is swept
+    /// by the next apply; the first error is the one to tell.
     pub(crate) fn undo(&self, step: &Step) {
-        if let Step::Pin { folder } = step {
-            // What stays is swept by the next apply; the first error is the one to tell.
-            let _ = pins::remove_folder(self.dir.generation(*folder).path());
+        match step {
+            Step::Pin { folder } => {
+                self.builder.unpin_beside(&self.job);
+                let _ = pins::remove_folder(self.generation(*folder).path());
+            }
+            Step::Leave { live } => self.come_back(*live),
+            _ => {}
         }
+    }
+
+    fn generation(&self, folder: u64) -> GenerationDir {
+        self.job.spot.dir.generation(folder)
     }
 
     fn load_member(&mut self, slot: usize, carried: &[String]) -> Result<(), ApplyError> {
-        let Some(member) = self.members.get(slot) else { return Ok(()) };
+        let Some(member) = self.job.members.get(slot) else { return Ok(()) };
         let mut live = BTreeMap::new();
         for map in carried {
-            let Some(running) = &self.running else { continue };
+            let Some(running) = &self.job.running else { continue };
             let path = running.map(&member.policy, &member.name, map);
             let fd = sys::obj_get(&path).map_err(|source| ApplyError::Pin { path, source })?;
             live.insert(map.clone(), fd);
         }
-        let request = Request {
-            bytes: member.object.bytes(),
-            program: &member.program,
-            hook: self.hook,
-            config: &member.config,
-            carried: live,
-            frags: self.frags,
-        };
-        let loaded = load::load(request).map_err(|error| refusal(member, error))?;
-        self.loaded.push(loaded);
-        Ok(())
-    }
-
-    fn load_dispatcher(&mut self, backend: Backend) -> Result<(), ApplyError> {
-        let (bytes, program) = backend::dispatcher(backend);
-        let block = layout::chain_block(self.hook, &self.record.members, self.record.counting);
-        let config = EncodedConfig {
-            globals: BTreeMap::from([
-                (layout::CHAIN_GLOBAL.to_owned(), block),
-                (layout::NUMBER_GLOBAL.to_owned(), layout::number(self.folder).to_vec()),
-            ]),
-            maps: BTreeMap::new(),
-        };
-        let request = Request {
-            bytes,
-            program,
-            hook: self.hook,
-            config: &config,
-            carried: seeing::carried(self.running.as_ref())?,
-            frags: self.frags,
-        };
-        let dispatcher = load::load(request).map_err(ApplyError::Dispatcher)?;
-        let slots = map_of(&dispatcher, "skep_slots")?;
-        for (slot, (member, loaded)) in (0u32..).zip(self.members.iter().zip(&self.loaded)) {
-            let fd = sys::raw_fd_bytes(loaded.program.as_fd());
-            sys::map_update(slots.as_fd(), &slot.to_ne_bytes(), &fd)
-                .map_err(|source| ApplyError::Slot { member: label(member), source })?;
-        }
-        self.dispatcher = Some(dispatcher);
-        Ok(())
+        self.builder.load_member(&self.job, slot, live)
     }
 
     fn pin(&self, dir: &GenerationDir) -> Result<(), ApplyError> {
-        let Some(dispatcher) = &self.dispatcher else { return Ok(()) };
+        let built = self.builder.built();
+        let Some(dispatcher) = built.dispatcher else { return Ok(()) };
         make_folder(dir.path())?;
         make_folder(&dir.members())?;
-        for (member, loaded) in self.members.iter().zip(&self.loaded) {
+        for (member, built) in self.job.members.iter().zip(&built.members) {
             make_folder(&dir.member(&member.policy, &member.name))?;
             make_folder(&dir.maps(&member.policy, &member.name))?;
-            pin(&loaded.program, &dir.program(&member.policy, &member.name))?;
-            for (name, map) in &loaded.maps {
+            if let Some(program) = built.program {
+                pin(program, &dir.program(&member.policy, &member.name))?;
+            }
+            for (name, map) in built.maps {
                 pin(map, &dir.map(&member.policy, &member.name, name))?;
             }
         }
-        pin(map_of(dispatcher, "skep_slots")?, &dir.slots())?;
-        pin(map_of(dispatcher, layout::COUNTS_MAP)?, &dir.counters())?;
-        pin(map_of(dispatcher, layout::DROPS_MAP)?, &dir.drops())?;
-        pin(map_of(dispatcher, layout::TIMING_MAP)?, &dir.timing())?;
-        pin(map_of(dispatcher, layout::TELLING_MAP)?, &dir.telling())?;
+        for (name, map) in &built.shared {
+            pin(map, &dir.shared(name))?;
+        }
         pin(&self.record_map()?, &dir.record())?;
-        pin(&dispatcher.program, &dir.dispatcher())
+        pin(dispatcher, &dir.dispatcher())?;
+        self.builder.pin_beside(&self.job)
     }
 
     fn record_map(&self) -> Result<OwnedFd, ApplyError> {
         let refused = |source| {
             ApplyError::Dispatcher(LoadError::CreateMap { map: "record".to_owned(), source })
         };
-        let value = self.record.to_value()?;
+        let value = self.job.record.to_value()?;
         let shape = MapShape {
             kind: ARRAY,
             key_size: 4,
@@ -160,36 +127,41 @@ impl Execution<'_> {
     }
 
     fn take_over(&self, program: &ForeignProgram) -> Result<(), ApplyError> {
-        let refused =
-            |source| ApplyError::Switch { action: "take off the foreign program", source };
+        let index = self.job.spot.interface.index;
         match (program.link_id, program.mode) {
             (Some(id), _) => sys::link_by_id(id).and_then(|link| sys::link_detach(link.as_fd())),
-            (None, Some(mode)) => netlink::xdp_remove(self.ifindex, mode),
+            (None, Some(mode)) => netlink::xdp_remove(index, mode),
             (None, None) => Ok(()),
         }
-        .map_err(refused)
+        .map_err(|source| ApplyError::Switch { action: "take off the foreign program", source })
     }
 
-    fn attach(&self) -> Result<(), ApplyError> {
-        let Some(dispatcher) = &self.dispatcher else { return Ok(()) };
-        let program = dispatcher.program.as_fd();
-        let link = match self.record.backend {
-            Backend::Slots => slots::attach(program, self.ifindex),
-            Backend::Tcx => tcx::attach(program, self.ifindex, self.hook),
+    fn leave(&self, live: Live) -> Result<(), ApplyError> {
+        backend::detach(&self.job.spot, live)
+            .map_err(|source| backend::live_error(&self.job, "take the old chain off", source))
+    }
+
+    /// Puts the old chain back where a new one could not be attached.
+    fn come_back(&self, live: Live) {
+        let running = self.job.seen.running().and_then(|folder| folder.record.as_ref());
+        let (Some(record), Some(dir)) = (running, &self.job.running) else { return };
+        let mode = crate::chain::XdpModeChoice::Auto;
+        let job = Job { record, mode, running: None, ..self.job };
+        let back = sys::obj_get(&dir.dispatcher())
+            .map_err(|source| ApplyError::Pin { path: dir.dispatcher(), source })
+            .and_then(|dispatcher| backend::attach(&job, dispatcher.as_fd()));
+        if let Err(error) = back {
+            let program = live.program_id;
+            tracing::error!(program, code = error.code(), "the old chain could not be put back");
         }
-        .map_err(|source| self.live_error("attach the chain", source))?;
-        // Should this process die before the pin is made, the kernel takes the link off again: the
-        // hook is as it was.
-        pin(&link, &self.dir.link())
     }
 
-    fn switch(&self, from: u32) -> Result<(), ApplyError> {
-        let Some(dispatcher) = &self.dispatcher else { return Ok(()) };
-        let path = self.dir.link();
-        let link = sys::obj_get(&path).map_err(|source| ApplyError::Pin { path, source })?;
-        sys::prog_by_id(from)
-            .and_then(|old| sys::link_update(link.as_fd(), dispatcher.program.as_fd(), old.as_fd()))
-            .map_err(|source| self.live_error("switch to the new chain", source))
+    fn remove_old(&self, folder: u64) -> Result<(), ApplyError> {
+        let path = self.generation(folder).path().to_owned();
+        let old = self.job.seen.folders.iter().find(|old| old.number == folder);
+        old.map_or(Ok(()), |old| backend::clear_beside(&self.job.spot, old))
+            .and_then(|()| pins::remove_folder(&path))
+            .map_err(|source| ApplyError::Pin { path, source })
     }
 
     fn renumber(&self, dir: &GenerationDir) -> Result<(), ApplyError> {
@@ -202,16 +174,6 @@ impl Execution<'_> {
         pin(&self.record_map()?, &next)?;
         std::fs::rename(&next, dir.record())
             .map_err(|source| ApplyError::Pin { path: dir.record(), source })
-    }
-
-    /// The kernel's answer when the interface went away under us, in our words.
-    fn live_error(&self, action: &'static str, source: io::Error) -> ApplyError {
-        match source.raw_os_error() {
-            Some(libc::ENODEV | libc::ENOLINK) => {
-                ApplyError::InterfaceGone { interface: self.interface.to_owned() }
-            }
-            _ => ApplyError::Switch { action, source },
-        }
     }
 }
 
@@ -234,13 +196,6 @@ pub(crate) fn refusal(member: &Member, error: LoadError) -> ApplyError {
     }
 }
 
-fn map_of<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a OwnedFd, ApplyError> {
-    loaded
-        .maps
-        .get(name)
-        .ok_or_else(|| ApplyError::Dispatcher(LoadError::NoSuchMap { map: name.to_owned() }))
-}
-
 fn pin(object: &OwnedFd, path: &Path) -> Result<(), ApplyError> {
     sys::obj_pin(object.as_fd(), path)
         .map_err(|source| ApplyError::Pin { path: path.to_owned(), source })
@@ -249,8 +204,4 @@ fn pin(object: &OwnedFd, path: &Path) -> Result<(), ApplyError> {
 fn make_folder(path: &Path) -> Result<(), ApplyError> {
     std::fs::create_dir_all(path)
         .map_err(|source| ApplyError::Pin { path: path.to_owned(), source })
-}
-
-fn remove(path: &Path) -> Result<(), ApplyError> {
-    pins::remove_folder(path).map_err(|source| ApplyError::Pin { path: path.to_owned(), source })
 }

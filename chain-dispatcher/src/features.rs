@@ -6,9 +6,10 @@ use std::io;
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
-use crate::backend::{self, tcx};
+use crate::backend::{slots, tcx};
 use crate::chain::Counting;
 use crate::error::Unsupported;
+use crate::kinds::Backend;
 use crate::layout;
 use crate::load::{self, Frags, LoadError, Request};
 
@@ -21,7 +22,8 @@ pub fn probe(hook: Hook) -> Result<(), Unsupported> {
     if hook.is_tc() {
         tcx::probe(LOOPBACK, hook)?;
     }
-    let (bytes, program) = backend::dispatcher(backend::for_hook(hook));
+    let backend = if hook.is_tc() { Backend::Tcx } else { Backend::Slots };
+    let (bytes, program) = slots::dispatcher(backend, hook);
     let block = layout::chain_block(hook, &[], Counting::On);
     let config = EncodedConfig {
         globals: BTreeMap::from([(layout::CHAIN_GLOBAL.to_owned(), block)]),

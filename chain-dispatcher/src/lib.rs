@@ -4,6 +4,7 @@
 
 mod backend;
 mod chain;
+mod choice;
 mod counters;
 mod elf;
 mod engine;
@@ -11,6 +12,7 @@ mod error;
 mod execute;
 pub mod features;
 mod kernel;
+mod kinds;
 mod layout;
 mod load;
 mod lock;
@@ -24,16 +26,18 @@ mod swap;
 pub mod testrun;
 pub mod untrusted;
 
-pub use chain::{Chain, Counting, Foreign, HookPoint, Loadable, Member};
+pub use chain::{Chain, Counting, Foreign, Gap, HookPoint, Loadable, Member, XdpModeChoice};
+pub use choice::Unfit;
 pub use counters::MemberCounters;
 pub use elf::ElfError;
 pub use engine::{Applied, Engine, EngineConfig};
 pub use error::{ApplyError, DetachError, EngineError, ObserveError, Unsupported};
 pub use kernel::netlink::XdpMode;
+pub use kinds::{Attachment, Backend, BackendChoice, Build, Chosen, UnknownBackend};
 pub use layout::{LAYOUT_VERSION, MEMBERS_MAX, SLOTS_MAX};
 pub use load::LoadError;
 pub use observe::{ObservedChain, ObservedMember};
 pub use observer::Observer;
-pub use record::{Backend, RecordError, config_digest};
+pub use record::{RecordError, config_digest};
 pub use seeing::{Sampling, Seeing, SeeingError, Until};
-pub use swap::{ForeignProgram, Restarted, Step, SwapPlan};
+pub use swap::{Crossing, ForeignProgram, How, Live, Restarted, Step, SwapPlan};

@@ -2,21 +2,22 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use skep_artifact::Digest;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 
-use crate::backend::tcx;
+use crate::backend::{self, Spot, tcx};
 use crate::chain::HookPoint;
 use crate::error::ObserveError;
 use crate::kernel::netlink::{self, Interface, XdpMode};
 use crate::kernel::objects;
 use crate::kernel::sys;
+use crate::kinds::{Attachment, Backend, Build};
 use crate::pins::{self, GenerationDir, HookDir, HookKey};
-use crate::record::{Backend, ChainRecord, MemberRecord};
-use crate::swap::{ForeignProgram, Seen, SeenFolder, SeenLink, SeenMap};
+use crate::record::{ChainRecord, MemberRecord};
+use crate::swap::{ForeignProgram, How, Live, Seen, SeenFolder, SeenMap};
 
 /// A chain as the kernel runs it, or a hook on which only others' programs run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +34,9 @@ pub struct ObservedChain {
     pub generation: u64,
     /// In the order in which packets meet them.
     pub members: Vec<ObservedMember>,
-    /// The kernel's number for the link.
+    /// What ties our chain to the hook; none where nothing of ours runs.
+    pub attachment: Option<Attachment>,
+    /// The kernel's number for the link; none where it is attached without one.
     pub link_id: Option<u32>,
     /// The kernel's number for the dispatcher.
     pub dispatcher_id: Option<u32>,
@@ -74,6 +77,36 @@ pub struct ObservedMember {
     pub config_digest: Digest,
 }
 
+/// A hook with everything known about it.
+pub(crate) struct Look {
+    pub(crate) interface: Interface,
+    pub(crate) hook: Hook,
+    pub(crate) dir: HookDir,
+    pub(crate) seen: Seen,
+    libxdp_root: PathBuf,
+}
+
+impl Look {
+    /// Looks at a hook of the calling thread's network namespace.
+    pub(crate) fn at(
+        root: &Path,
+        libxdp_root: &Path,
+        at: &HookPoint,
+    ) -> Result<Self, ObserveError> {
+        let (interface, key) = locate(at)?;
+        let dir = HookDir::of(root, &key);
+        let libxdp_root = libxdp_root.to_owned();
+        let mut look = Self { interface, hook: at.hook, dir, seen: Seen::default(), libxdp_root };
+        look.seen = seen(&look.spot())?;
+        Ok(look)
+    }
+
+    pub(crate) fn spot(&self) -> Spot<'_> {
+        let libxdp_root = &self.libxdp_root;
+        Spot { interface: &self.interface, hook: self.hook, dir: &self.dir, libxdp_root }
+    }
+}
+
 /// The interface and the pins' name for one of its hooks.
 pub(crate) fn locate(at: &HookPoint) -> Result<(Interface, HookKey), ObserveError> {
     let interface = netlink::interface_named(&at.interface)
@@ -88,76 +121,76 @@ pub(crate) fn netns() -> Result<u64, ObserveError> {
         .map_err(|source| ObserveError::Kernel { what: "this network namespace", source })
 }
 
-/// The pinned link of a hook, if it is there and still attached.
-pub(crate) fn live_link(
-    dir: &HookDir,
-) -> Result<Option<(OwnedFd, objects::LinkInfo)>, ObserveError> {
-    let Some(link) = open_pin(&dir.link())? else { return Ok(None) };
-    let info = sys::link_info(link.as_fd())
-        .map_err(|source| ObserveError::Kernel { what: "the pinned link", source })?;
-    // 0: the interface is gone, or somebody detached the link.
-    Ok((info.ifindex != 0).then_some((link, info)))
-}
-
 /// Everything that a plan needs to know about a hook.
-pub(crate) fn seen(dir: &HookDir, interface: &Interface, hook: Hook) -> Result<Seen, ObserveError> {
-    let pinned = seen_pins(dir)?;
-    let foreign = foreign(interface, hook, pinned.link)?;
-    Ok(Seen { foreign, ..pinned })
-}
-
-/// Our own pins of a hook with all that they say.
-fn seen_pins(dir: &HookDir) -> Result<Seen, ObserveError> {
-    let mut seen = pinned_dispatchers(dir)?;
+pub(crate) fn seen(spot: &Spot<'_>) -> Result<Seen, ObserveError> {
+    let mut seen = pinned(spot)?;
     for folder in &mut seen.folders {
-        let dir = dir.generation(folder.number);
+        let dir = spot.dir.generation(folder.number);
         folder.record = record(&dir)?;
         for member in folder.record.iter().flat_map(|record| &record.members) {
             folder.maps.extend(member_maps(&dir, member)?);
         }
         folder.intact = match &folder.record {
-            Some(record) => intact(&dir, record)?,
+            Some(record) => backend::intact(spot, &dir, record)?,
             None => false,
         };
     }
+    if spot.hook == Hook::Xdp {
+        let program = seen.live.map(|live| live.program_id);
+        let programs = &spot.interface.xdp;
+        seen.mode = programs.iter().find(|(_, id)| Some(*id) == program).map(|(mode, _)| *mode);
+        seen.libxdp = backend::libxdp::chain_there(spot)?;
+    }
+    seen.foreign = foreign(spot.interface, spot.hook, seen.live)?;
     Ok(seen)
 }
 
-/// Whether every slot holds the program pinned for its member: somebody may have emptied a slot, or
-/// removed a pin and with it the array's entries.
-fn intact(dir: &GenerationDir, record: &ChainRecord) -> Result<bool, ObserveError> {
-    let (Some(slots), Some(_counters)) = (open_pin(&dir.slots())?, open_pin(&dir.counters())?)
-    else {
-        return Ok(false);
-    };
-    for (slot, member) in (0u32..).zip(&record.members) {
-        let holds = sys::map_lookup(slots.as_fd(), &slot.to_ne_bytes())
-            .map_err(|source| ObserveError::Kernel { what: "the chain's slots", source })?;
-        let pinned = program_at(&dir.program(&member.policy, &member.name))?;
-        if holds.is_none() || holds != pinned.map(|info| info.id.to_ne_bytes().to_vec()) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// What is live and the dispatchers of a hook only: enough to tell what runs from what was left
+/// behind.
+pub(crate) fn pinned(spot: &Spot<'_>) -> Result<Seen, ObserveError> {
+    let mut folders = folders(spot.dir)?;
+    let live = backend::live(spot, &mut folders)?;
+    Ok(Seen { live, folders, ..Seen::default() })
 }
 
-/// Link and dispatchers of a hook only: enough to tell what runs from what was left behind, also
-/// for an interface of another namespace.
-pub(crate) fn pinned_dispatchers(dir: &HookDir) -> Result<Seen, ObserveError> {
-    let link =
-        live_link(dir)?.map(|(_, info)| SeenLink { id: info.id, program_id: info.program_id });
+/// As [`pinned`], for an interface of another namespace, or one that is gone: only links can be seen
+/// there. None where a chain may run that is tied to its hook in another way.
+pub(crate) fn pinned_elsewhere(dir: &HookDir, gone: Gone) -> Result<Option<Seen>, ObserveError> {
+    let folders = folders(dir)?;
+    let live = backend::live_link(dir)?;
+    if live.is_none() && gone == Gone::Unknown {
+        for folder in &folders {
+            let record = record(&dir.generation(folder.number))?;
+            let attachment = record.map(|record| record.backend.attachment());
+            if matches!(attachment, Some(Attachment::XdpNetlink | Attachment::Clsact)) {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(Seen { live, folders, ..Seen::default() }))
+}
+
+/// Whether an interface that is not among those of the calling thread's namespace exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It is of this namespace, and not there.
+    Yes,
+    /// It is of another namespace.
+    Unknown,
+}
+
+fn folders(dir: &HookDir) -> Result<Vec<SeenFolder>, ObserveError> {
     let numbers = dir
         .generations()
         .map_err(|source| ObserveError::Pins { path: dir.path().to_owned(), source })?;
-    let folders = numbers
+    numbers
         .into_iter()
         .map(|number| {
             let dispatcher = program_at(&dir.generation(number).dispatcher())?;
             let dispatcher_id = dispatcher.map(|info| info.id);
             Ok(SeenFolder { number, dispatcher_id, record: None, intact: false, maps: Vec::new() })
         })
-        .collect::<Result<_, _>>()?;
-    Ok(Seen { link, folders, foreign: Vec::new() })
+        .collect()
 }
 
 fn member_maps(dir: &GenerationDir, member: &MemberRecord) -> Result<Vec<SeenMap>, ObserveError> {
@@ -196,7 +229,7 @@ pub(crate) fn record(dir: &GenerationDir) -> Result<Option<ChainRecord>, Observe
 fn foreign(
     interface: &Interface,
     hook: Hook,
-    link: Option<SeenLink>,
+    live: Option<Live>,
 ) -> Result<Vec<ForeignProgram>, ObserveError> {
     let found: Vec<(Option<XdpMode>, u32, Option<u32>)> = match hook {
         Hook::Xdp => {
@@ -220,8 +253,9 @@ fn foreign(
     Ok(found
         .into_iter()
         .filter(|(_, program, link_id)| {
-            link.is_none_or(|ours| {
-                *program != ours.program_id || link_id.is_some_and(|id| id != ours.id)
+            live.is_none_or(|ours| {
+                let other_link = matches!(ours.how, How::Link { id } if link_id.is_some_and(|other| other != id));
+                *program != ours.program_id || other_link
             })
         })
         .map(|(mode, program_id, link_id)| ForeignProgram {
@@ -256,7 +290,7 @@ fn name_of(program_id: u32) -> String {
 }
 
 /// Every chain of ours and every hook with others' programs, in the calling thread's namespace.
-pub(crate) fn chains(root: &Path) -> Result<Vec<ObservedChain>, ObserveError> {
+pub(crate) fn chains(root: &Path, libxdp_root: &Path) -> Result<Vec<ObservedChain>, ObserveError> {
     let netns = netns()?;
     let interfaces = netlink::interfaces()
         .map_err(|source| ObserveError::Kernel { what: "the interfaces", source })?;
@@ -264,63 +298,67 @@ pub(crate) fn chains(root: &Path) -> Result<Vec<ObservedChain>, ObserveError> {
     for interface in &interfaces {
         for hook in Hook::ALL {
             let dir = HookDir::of(root, &HookKey { netns, ifindex: interface.index, hook });
-            let seen = seen(&dir, interface, hook)?;
-            if seen.link.is_none() && seen.foreign.is_empty() {
+            let spot = Spot { interface, hook, dir: &dir, libxdp_root };
+            let seen = seen(&spot)?;
+            if seen.live.is_none() && seen.foreign.is_empty() {
                 continue;
             }
-            chains.push(observed(&dir, interface, hook, &seen)?);
+            chains.push(observed(&spot, &seen)?);
         }
     }
     Ok(chains)
 }
 
-pub(crate) fn observed(
-    dir: &HookDir,
-    interface: &Interface,
-    hook: Hook,
-    seen: &Seen,
-) -> Result<ObservedChain, ObserveError> {
+pub(crate) fn observed(spot: &Spot<'_>, seen: &Seen) -> Result<ObservedChain, ObserveError> {
     let running = seen.running().and_then(|folder| Some((folder, folder.record.as_ref()?)));
     let members = match running {
         Some((folder, record)) => {
-            let dir = dir.generation(folder.number);
+            let dir = spot.dir.generation(folder.number);
+            // The members of a fused chain have no programs of their own: they run in the dispatcher.
+            let fused = record.backend.build() == Build::Fused;
+            let whole = if fused { program_at(&dir.dispatcher())? } else { None };
             record
                 .members
                 .iter()
-                .map(|member| observed_member(&dir, member))
+                .map(|member| observed_member(&dir, member, whole.as_ref()))
                 .collect::<Result<_, _>>()?
         }
         None => Vec::new(),
     };
-    let program = seen.link.map(|link| link.program_id);
-    let mode = interface.xdp.iter().find(|(_, id)| Some(*id) == program).map(|(mode, _)| *mode);
     Ok(ObservedChain {
-        at: HookPoint { interface: interface.name.clone(), hook },
+        at: HookPoint { interface: spot.interface.name.clone(), hook: spot.hook },
         backend: running.map(|(_, record)| record.backend),
-        reason: reason(seen, running.map(|(_, record)| record.backend)).to_owned(),
-        mode: if hook == Hook::Xdp { mode } else { None },
+        reason: reason(seen, running.map(|(_, record)| record)),
+        mode: seen.mode,
         generation: running.map_or(0, |(_, record)| record.generation),
         members,
-        link_id: seen.link.map(|link| link.id),
-        dispatcher_id: program,
+        attachment: seen.live.map(|live| live.how.attachment(spot.hook.is_tc())),
+        link_id: seen.live.and_then(|live| match live.how {
+            How::Link { id } => Some(id),
+            How::Netlink | How::Filter { .. } => None,
+        }),
+        dispatcher_id: seen.live.map(|live| live.program_id),
         foreign: seen.foreign.clone(),
     })
 }
 
-fn reason(seen: &Seen, backend: Option<Backend>) -> &'static str {
-    match (backend, seen.link) {
-        (Some(Backend::Slots), _) => "members stay ordinary XDP programs and are swapped as one",
-        (Some(Backend::Tcx), _) => "the kernel has tcx, where others' programs keep their places",
-        (None, Some(_)) => "the link runs a program that no chain under the pin root describes",
-        (None, None) => "only programs that Skep did not attach run here",
+fn reason(seen: &Seen, record: Option<&ChainRecord>) -> String {
+    match (record, seen.live) {
+        (Some(record), _) => record.why.clone(),
+        (None, Some(_)) => {
+            "the hook runs a program that no chain under the pin root describes".to_owned()
+        }
+        (None, None) => "only programs that Skep did not attach run here".to_owned(),
     }
 }
 
 fn observed_member(
     dir: &GenerationDir,
     member: &MemberRecord,
+    whole: Option<&objects::ProgramInfo>,
 ) -> Result<ObservedMember, ObserveError> {
-    let info = program_at(&dir.program(&member.policy, &member.name))?;
+    let own = program_at(&dir.program(&member.policy, &member.name))?;
+    let info = own.as_ref().or(whole);
     Ok(ObservedMember {
         policy: member.policy.clone(),
         name: member.name.clone(),
@@ -333,13 +371,14 @@ fn observed_member(
         mode: member.mode,
         proceed_on: member.proceed_on,
         failure: member.failure,
-        prog_id: info.as_ref().map(|info| info.id),
+        prog_id: info.map(|info| info.id),
         tag: info.map(|info| info.tag.iter().map(|byte| format!("{byte:02x}")).collect()),
         config_digest: member.config_digest,
     })
 }
 
-fn program_at(path: &Path) -> Result<Option<objects::ProgramInfo>, ObserveError> {
+/// What the kernel says about a pinned program; none where nothing is pinned.
+pub(crate) fn program_at(path: &Path) -> Result<Option<objects::ProgramInfo>, ObserveError> {
     let Some(program) = open_pin(path)? else { return Ok(None) };
     sys::prog_info(program.as_fd())
         .map(Some)

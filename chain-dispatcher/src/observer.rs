@@ -5,21 +5,22 @@ use std::path::PathBuf;
 
 use crate::chain::HookPoint;
 use crate::counters::{self, MemberCounters};
+use crate::engine::EngineConfig;
 use crate::error::ObserveError;
-use crate::observe::{self, ObservedChain};
-use crate::pins::HookDir;
+use crate::observe::{self, Look, ObservedChain};
 
 /// Reads what runs under a pin root, in the network namespace of the calling thread. Needs root, as
 /// pins do. A root that is not there holds no chains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observer {
     root: PathBuf,
+    libxdp_root: PathBuf,
 }
 
 impl Observer {
     /// Looks at one pin root from now on.
     pub fn of(pin_root: impl Into<PathBuf>) -> Self {
-        Self { root: pin_root.into() }
+        Self { root: pin_root.into(), libxdp_root: EngineConfig::LIBXDP_ROOT.into() }
     }
 
     /// Every chain under the root, and every hook that others hold.
@@ -27,7 +28,7 @@ impl Observer {
     /// # Errors
     /// When pins or kernel cannot be read.
     pub fn observe(&self) -> Result<Vec<ObservedChain>, ObserveError> {
-        observe::chains(&self.root)
+        observe::chains(&self.root, &self.libxdp_root)
     }
 
     /// What one hook runs.
@@ -35,10 +36,8 @@ impl Observer {
     /// # Errors
     /// When there is no such interface, or pins or kernel cannot be read.
     pub fn observe_hook(&self, at: &HookPoint) -> Result<ObservedChain, ObserveError> {
-        let (interface, key) = observe::locate(at)?;
-        let dir = HookDir::of(&self.root, &key);
-        let seen = observe::seen(&dir, &interface, at.hook)?;
-        observe::observed(&dir, &interface, at.hook, &seen)
+        let look = Look::at(&self.root, &self.libxdp_root, at)?;
+        observe::observed(&look.spot(), &look.seen)
     }
 
     /// What the members on a hook counted; empty where no chain of this root runs.
@@ -46,9 +45,7 @@ impl Observer {
     /// # Errors
     /// When there is no such interface, or pins or kernel cannot be read.
     pub fn counters(&self, at: &HookPoint) -> Result<Vec<MemberCounters>, ObserveError> {
-        let (interface, key) = observe::locate(at)?;
-        let dir = HookDir::of(&self.root, &key);
-        let seen = observe::seen(&dir, &interface, at.hook)?;
-        counters::read(&dir, at.hook, &seen)
+        let look = Look::at(&self.root, &self.libxdp_root, at)?;
+        counters::read(&look.dir, at.hook, &look.seen)
     }
 }

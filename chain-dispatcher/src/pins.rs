@@ -15,6 +15,13 @@ use skep_artifact::hook::Hook;
 /// Longest name of one folder entry (`NAME_MAX`).
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 
+/// Names of a generation's pins that backends share.
+pub(crate) const SLOTS_PIN: &str = "slots";
+pub(crate) const COUNTERS_PIN: &str = "counters";
+pub(crate) const DROPS_PIN: &str = "drops";
+pub(crate) const TIMING_PIN: &str = "timing";
+pub(crate) const TELLING_PIN: &str = "telling";
+
 const GENERATION_PREFIX: &str = "gen-";
 /// Where a bpffs is expected.
 const USUAL_MOUNT: &str = "/sys/fs/bpf";
@@ -80,26 +87,31 @@ impl GenerationDir {
     }
 
     pub(crate) fn slots(&self) -> PathBuf {
-        self.path.join("slots")
+        self.path.join(SLOTS_PIN)
     }
 
     pub(crate) fn counters(&self) -> PathBuf {
-        self.path.join("counters")
+        self.path.join(COUNTERS_PIN)
+    }
+
+    /// The pin of a map that belongs to the chain.
+    pub(crate) fn shared(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
     /// The ring buffer of drop events.
     pub(crate) fn drops(&self) -> PathBuf {
-        self.path.join("drops")
+        self.path.join(DROPS_PIN)
     }
 
     /// The setting that says which packets are timed.
     pub(crate) fn timing(&self) -> PathBuf {
-        self.path.join("timing")
+        self.path.join(TIMING_PIN)
     }
 
     /// The setting that says which drops are told.
     pub(crate) fn telling(&self) -> PathBuf {
-        self.path.join("telling")
+        self.path.join(TELLING_PIN)
     }
 
     pub(crate) fn record(&self) -> PathBuf {

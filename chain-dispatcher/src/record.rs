@@ -8,32 +8,14 @@ use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Mode, VerdictSet};
 
 use crate::chain::{Chain, Counting, Member, in_order};
+use crate::kinds::{Backend, Chosen};
 
-/// Room for a record: 32 members with the longest names need about 24 KiB.
-pub(crate) const RECORD_BYTES_MAX: usize = 64 << 10;
+/// Room for a record: 64 members with the longest names need about 48 KiB, the reason a little.
+pub(crate) const RECORD_BYTES_MAX: usize = 96 << 10;
 /// The record's own format.
 const RECORD_VERSION: u8 = 1;
 /// The length of the JSON stands first, as a little-endian u32.
 const LENGTH_BYTES: usize = 4;
-
-/// How a chain is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Backend {
-    /// XDP: a dispatcher that tail-calls its members out of a program array, on one XDP link.
-    Slots,
-    /// tc: the same, on one tcx link.
-    Tcx,
-}
-
-impl std::fmt::Display for Backend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Slots => "slots",
-            Self::Tcx => "tcx",
-        })
-    }
-}
 
 /// One member as it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +52,9 @@ pub(crate) struct ChainRecord {
     pub(crate) record_version: u8,
     pub(crate) generation: u64,
     pub(crate) backend: Backend,
+    /// Why it is this backend; empty in records of older versions.
+    #[serde(default)]
+    pub(crate) why: String,
     /// The digest of the dispatcher's object: another one is another chain.
     pub(crate) dispatcher: Digest,
     pub(crate) counting: Counting,
@@ -95,23 +80,25 @@ impl ChainRecord {
     /// What a chain will say about itself once it runs.
     pub(crate) fn of(
         chain: &Chain,
-        backend: Backend,
+        chosen: Chosen,
         dispatcher: Digest,
         counting: Counting,
     ) -> Self {
         Self {
             record_version: RECORD_VERSION,
             generation: chain.generation,
-            backend,
+            backend: chosen.backend,
+            why: chosen.why,
             dispatcher,
             counting,
             members: in_order(&chain.members).into_iter().map(member_record).collect(),
         }
     }
 
-    /// Whether packets would be treated the same, whatever the caller's number is.
+    /// Whether packets would be treated the same, whatever the caller's number is and whatever the
+    /// reason for the backend was.
     pub(crate) fn same_chain(&self, other: &Self) -> bool {
-        Self { generation: other.generation, ..self.clone() } == *other
+        Self { generation: other.generation, why: other.why.clone(), ..self.clone() } == *other
     }
 
     /// The value of the record's map: length, JSON, zeroes.

@@ -8,11 +8,12 @@ mod text;
 use serde::{Deserialize, Serialize};
 use skep_artifact::Digest;
 
-use crate::chain::{Foreign, HookPoint};
+use crate::chain::{Foreign, Gap, HookPoint, XdpModeChoice};
 use crate::kernel::netlink::XdpMode;
 use crate::kernel::objects::MapShape;
+use crate::kinds::{Attachment, Backend, Chosen};
 use crate::load::{DeclaredMap, Outline};
-use crate::record::{Backend, ChainRecord, MemberRecord};
+use crate::record::{ChainRecord, MemberRecord};
 
 /// A `BPF_MAP_TYPE_PROG_ARRAY`: holds the old version's programs, so it is never carried over.
 const PROG_ARRAY: u32 = 3;
@@ -22,6 +23,8 @@ const PROG_ARRAY: u32 = 3;
 pub struct SwapPlan {
     /// Where.
     pub at: HookPoint,
+    /// How the chain is built and attached, and why so.
+    pub chosen: Chosen,
     /// In order; carried out one by one.
     pub steps: Vec<Step>,
 }
@@ -69,14 +72,20 @@ pub enum Step {
         /// The folder it is pinned in.
         folder: u64,
     },
-    /// Make the hook's link run the new chain instead of the old one: the one live change.
+    /// Make the hook run the new chain instead of the old one: the one live change.
     Switch {
-        /// The link.
-        link: u32,
+        /// What is changed.
+        how: How,
         /// The dispatcher that must be running, else the switch is refused.
         from: u32,
         /// The folder the new chain is pinned in.
         folder: u64,
+    },
+    /// Take our own chain off, because the kernel keeps its attachment and the new one apart; packets
+    /// pass unseen until the next step is done. Only where the caller allowed a gap.
+    Leave {
+        /// The chain that runs.
+        live: Live,
     },
     /// Wait until no packet is inside the old chain any more.
     Settle,
@@ -119,18 +128,67 @@ pub struct ForeignProgram {
 /// What is on a hook now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Seen {
-    /// Our pinned link, alive.
-    pub(crate) link: Option<SeenLink>,
+    /// What of ours is live.
+    pub(crate) live: Option<Live>,
+    /// For XDP: where in the packet's path it runs.
+    pub(crate) mode: Option<XdpMode>,
+    /// A chain in libxdp's protocol, whoever made it.
+    pub(crate) libxdp: Option<SeenLibxdp>,
     /// The folders that lie under the hook, ascending.
     pub(crate) folders: Vec<SeenFolder>,
     /// Everybody else's programs.
     pub(crate) foreign: Vec<ForeignProgram>,
 }
 
+/// What of ours a hook runs, and what ties it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Live {
+    /// The kernel's number for the dispatcher.
+    pub program_id: u32,
+    /// What ties it to the hook.
+    pub how: How,
+}
+
+/// What ties a running chain to its hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum How {
+    /// Our pinned link.
+    Link {
+        /// The kernel's number for it.
+        id: u32,
+    },
+    /// Netlink, XDP only.
+    Netlink,
+    /// A filter on clsact.
+    Filter {
+        /// Its preference: lower ones are asked first.
+        preference: u16,
+        /// Its number within the preference.
+        handle: u32,
+    },
+}
+
+impl How {
+    /// The attachment that it is on this hook.
+    pub(crate) fn attachment(self, tc: bool) -> Attachment {
+        match (self, tc) {
+            (Self::Link { .. }, false) => Attachment::XdpLink,
+            (Self::Link { .. }, true) => Attachment::Tcx,
+            (Self::Netlink, _) => Attachment::XdpNetlink,
+            (Self::Filter { .. }, _) => Attachment::Clsact,
+        }
+    }
+}
+
+/// A chain in libxdp's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SeenLink {
-    pub(crate) id: u32,
+pub(crate) struct SeenLibxdp {
     pub(crate) program_id: u32,
+    /// The protocol's version, 2 or 3.
+    pub(crate) version: u8,
+    /// How many of its members are not ours.
+    pub(crate) others: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +217,8 @@ pub(crate) struct Wanted {
     /// One per member, in order.
     pub(crate) members: Vec<WantedMember>,
     pub(crate) foreign: Foreign,
+    pub(crate) mode: XdpModeChoice,
+    pub(crate) gap: Gap,
 }
 
 #[derive(Debug, Clone)]
@@ -168,34 +228,73 @@ pub(crate) struct WantedMember {
     pub(crate) config_maps: Vec<String>,
 }
 
-/// The hook is held by somebody else's XDP program and the caller did not ask to take it over.
+/// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held(pub(crate) ForeignProgram);
+pub(crate) enum Blocked {
+    /// The hook is held by somebody else's XDP program and the caller did not ask to take it over.
+    Held(ForeignProgram),
+    /// The chain would have to leave its attachment first, and the caller allowed no gap.
+    Gap(Crossing),
+}
+
+/// A change that the kernel cannot make in one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crossing {
+    /// From one attachment to another.
+    Attachment {
+        /// What ties the running chain to the hook.
+        from: Attachment,
+        /// What would tie the new one.
+        to: Attachment,
+    },
+    /// From one XDP mode to another.
+    Mode {
+        /// Where the running chain is.
+        from: XdpMode,
+        /// Where the new one shall be.
+        to: XdpModeChoice,
+    },
+}
 
 impl Seen {
-    /// The folder whose dispatcher the link runs.
+    /// The folder whose dispatcher is live.
     pub(crate) fn running(&self) -> Option<&SeenFolder> {
-        let link = self.link?;
-        self.folders.iter().find(|folder| folder.dispatcher_id == Some(link.program_id))
+        let live = self.live?;
+        self.folders.iter().find(|folder| folder.dispatcher_id == Some(live.program_id))
     }
 
     /// Folders that belong to no running chain: leftovers of a killed change.
-    pub(crate) fn leftovers(&self) -> Vec<u64> {
+    pub(crate) fn leftovers(&self) -> Vec<&SeenFolder> {
         let running = self.running().map(|folder| folder.number);
         // A link that runs a dispatcher we cannot find was changed behind our back: keep the pins
         // of its members alive until the next apply has replaced it.
-        if self.link.is_some() && running.is_none() {
+        if self.live.is_some() && running.is_none() {
             return Vec::new();
         }
-        self.folders.iter().map(|folder| folder.number).filter(|n| Some(*n) != running).collect()
+        self.folders.iter().filter(|folder| Some(folder.number) != running).collect()
+    }
+
+    /// What a change to `wanted` must cross, if anything of ours runs.
+    fn crossing(&self, wanted: &Wanted, tc: bool) -> Option<(Live, Crossing)> {
+        let live = self.live?;
+        let (from, to) = (live.how.attachment(tc), wanted.record.backend.attachment());
+        if from != to {
+            return Some((live, Crossing::Attachment { from, to }));
+        }
+        let from = self.mode.filter(|mode| !wanted.mode.allows(*mode))?;
+        Some((live, Crossing::Mode { from, to: wanted.mode }))
     }
 }
 
 /// Decides the steps. The members of `wanted` are in order and within all limits.
-pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, Held> {
+pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, Blocked> {
+    let chosen = Chosen { backend: wanted.record.backend, why: wanted.record.why.clone() };
+    let planned = |steps| Ok(SwapPlan { at: at.clone(), chosen, steps });
     let running = seen.running();
+    let crossing = seen.crossing(wanted, at.hook.is_tc());
     if let Some((folder, record)) = running.and_then(|f| Some((f, f.record.as_ref()?)))
         && folder.intact
+        && crossing.is_none()
         && record.same_chain(&wanted.record)
     {
         let steps = if record.generation == wanted.record.generation {
@@ -203,45 +302,68 @@ pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapP
         } else {
             vec![Step::Renumber { folder: folder.number, generation: wanted.record.generation }]
         };
-        return Ok(SwapPlan { at: at.clone(), steps });
+        return planned(steps);
     }
     let folder = seen.folders.last().map_or(1, |last| last.number + 1);
-    let mut steps: Vec<Step> = wanted
-        .record
-        .members
-        .iter()
-        .zip(&wanted.members)
-        .enumerate()
-        .map(|(slot, (record, member))| load_step(slot, record, member, running))
-        .collect();
-    steps.push(Step::LoadDispatcher {
-        backend: wanted.record.backend,
-        members: wanted.record.members.len(),
-    });
+    let mut steps = load_steps(wanted, running);
     steps.push(Step::Pin { folder });
-    match seen.link {
-        Some(link) => {
-            steps.push(Step::Switch { link: link.id, from: link.program_id, folder });
-            // The old chain's program array loses its entries with its last pin: a packet still
-            // inside would find its members missing and be dropped.
-            steps.push(Step::Settle);
-        }
-        None => {
-            steps.extend(take_over(seen, wanted)?);
-            steps.push(Step::Attach { folder });
-        }
-    }
+    steps.extend(live_steps(seen, wanted, crossing, folder)?);
     steps.extend(seen.folders.iter().map(|old| Step::RemoveOld { folder: old.number }));
-    Ok(SwapPlan { at: at.clone(), steps })
+    planned(steps)
 }
 
-fn take_over(seen: &Seen, wanted: &Wanted) -> Result<Vec<Step>, Held> {
+/// Everything new, in the order in which it can be loaded.
+fn load_steps(wanted: &Wanted, running: Option<&SeenFolder>) -> Vec<Step> {
+    let backend = wanted.record.backend;
+    let dispatcher = Step::LoadDispatcher { backend, members: wanted.record.members.len() };
+    let members = wanted.record.members.iter().zip(&wanted.members).enumerate();
+    let members = members.map(|(slot, (record, member))| load_step(slot, record, member, running));
+    if backend.build().dispatcher_first() {
+        std::iter::once(dispatcher).chain(members).collect()
+    } else {
+        members.chain(std::iter::once(dispatcher)).collect()
+    }
+}
+
+/// The live change, and what goes right before and after it.
+fn live_steps(
+    seen: &Seen,
+    wanted: &Wanted,
+    crossing: Option<(Live, Crossing)>,
+    folder: u64,
+) -> Result<Vec<Step>, Blocked> {
+    match (seen.live, crossing) {
+        (Some(_), Some((live, crossing))) => match wanted.gap {
+            Gap::Refuse => Err(Blocked::Gap(crossing)),
+            Gap::Allow => Ok(vec![Step::Leave { live }, Step::Attach { folder }, Step::Settle]),
+        },
+        // The old chain's program array loses its entries with its last pin: a packet still inside
+        // would find its members missing and be dropped.
+        (Some(live), None) => {
+            let switch = Step::Switch { how: live.how, from: live.program_id, folder };
+            Ok(vec![switch, Step::Settle])
+        }
+        (None, _) => match (wanted.record.backend, seen.libxdp) {
+            (Backend::Libxdp, Some(there)) => {
+                let from = there.program_id;
+                Ok(vec![Step::Switch { how: How::Netlink, from, folder }, Step::Settle])
+            }
+            _ => {
+                let mut steps = take_over(seen, wanted)?;
+                steps.push(Step::Attach { folder });
+                Ok(steps)
+            }
+        },
+    }
+}
+
+fn take_over(seen: &Seen, wanted: &Wanted) -> Result<Vec<Step>, Blocked> {
     // On tc everybody keeps their place.
-    if wanted.record.backend == Backend::Tcx {
+    if matches!(wanted.record.backend.attachment(), Attachment::Tcx | Attachment::Clsact) {
         return Ok(Vec::new());
     }
     match (seen.foreign.first(), wanted.foreign) {
-        (Some(holder), Foreign::Refuse) => Err(Held(holder.clone())),
+        (Some(holder), Foreign::Refuse) => Err(Blocked::Held(holder.clone())),
         _ => Ok(seen.foreign.iter().map(|p| Step::TakeOver { program: p.clone() }).collect()),
     }
 }

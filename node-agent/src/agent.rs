@@ -18,7 +18,7 @@ use crate::socket::{self, Answer, Question, Request, Status};
 use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
 use skep_api::v1::sync::{Have, Report};
-use skep_chain_dispatcher::{Counting, Engine, EngineConfig, EngineError};
+use skep_chain_dispatcher::{Engine, EngineConfig, EngineError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError::Engine`].
 pub fn open_engine(pin_root: &Path) -> Result<Engine, StartError> {
-    let config = EngineConfig { pin_root: pin_root.to_owned(), counting: Counting::On };
+    let config = EngineConfig::new(pin_root);
     Engine::open(config).map_err(|source| StartError::Engine { source })
 }
 

@@ -45,7 +45,7 @@ pub fn look(engine: &Engine) -> Result<Seen, ObserveError> {
     let mut seen = Seen { chains: engine.observe()?, ..Seen::default() };
     for chain in &seen.chains {
         seen.foreign.extend(chain.foreign.iter().map(|program| foreign(chain, program)));
-        if chain.link_id.is_none() {
+        if chain.dispatcher_id.is_none() {
             continue;
         }
         match in_fleet_words(chain) {

@@ -11,7 +11,7 @@ use skep_artifact::config::{EncodedConfig, encode};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
 use skep_artifact::name::Namespace;
-use skep_chain_dispatcher::{Chain, Foreign, HookPoint, Loadable, Member, config_digest};
+use skep_chain_dispatcher::{Chain, HookPoint, Loadable, Member, config_digest};
 use skep_fleet::plan::{NeededPackage, WantedChain};
 use skep_fleet::{DesiredChain, DesiredMember, ObservedMember};
 use skep_trust::{Floors, NodePolicy, Refusal, VerifiedObject, VerifiedPackage, Wanted};
@@ -92,7 +92,7 @@ impl Shelf<'_> {
         }
         let (interface, hook) = (desired.interface.clone(), desired.hook);
         let at = HookPoint { interface: interface.clone(), hook };
-        let chain = Chain { at, generation, members, foreign: Foreign::Refuse };
+        let chain = Chain::new(at, generation, members);
         Ok(Ready { wanted: WantedChain { interface, hook, members: seen }, chain })
     }
 

@@ -1,12 +1,13 @@
-//! The tcx backend: the tc dispatcher as one tcx link. Others' links keep their places; ours goes
-//! after them, because whoever was there first decided without knowing us.
+//! Attachment of a tc dispatcher as one tcx link. Others' links keep their places; ours goes after
+//! them, because whoever was there first decided without knowing us.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use skep_artifact::hook::Hook;
 
-use crate::error::Unsupported;
+use crate::backend::{Job, xdp_link};
+use crate::error::{ApplyError, Unsupported};
 use crate::kernel::objects::Attached;
 use crate::kernel::sys;
 
@@ -20,8 +21,8 @@ pub(crate) fn attach_type(hook: Hook) -> u32 {
 }
 
 /// Attaches a dispatcher after what is on the hook.
-pub(crate) fn attach(dispatcher: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> io::Result<OwnedFd> {
-    sys::link_create(dispatcher, ifindex, attach_type(hook), 0)
+pub(crate) fn attach(job: &Job<'_>, dispatcher: BorrowedFd<'_>) -> Result<(), ApplyError> {
+    xdp_link::pin_new_link(job, dispatcher, attach_type(job.spot.hook), 0)
 }
 
 /// Every program on the hook, in order. A kernel without tcx has none: it does not know the

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use super::{Step, SwapPlan};
+use super::{Crossing, How, Step, SwapPlan};
+use crate::chain::XdpModeChoice;
+use crate::kernel::netlink::XdpMode;
 
 impl fmt::Display for SwapPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return writeln!(f, "{}: nothing to do", self.at);
         }
-        writeln!(f, "{}:", self.at)?;
+        writeln!(f, "{}, backend {} because {}:", self.at, self.chosen.backend, self.chosen.why)?;
         for step in &self.steps {
             writeln!(f, "  {step}")?;
         }
@@ -44,14 +46,58 @@ impl fmt::Display for Step {
                 program.program_id, program.name
             ),
             Self::Attach { folder } => write!(f, "attach the chain in gen-{folder}"),
-            Self::Switch { link, from, folder } => {
-                write!(f, "switch link {link} from program {from} to the chain in gen-{folder}")
+            Self::Switch { how, from, folder } => {
+                write!(f, "switch {how} from program {from} to the chain in gen-{folder}")
             }
+            Self::Leave { live } => write!(
+                f,
+                "take our chain off {}; packets pass unseen until the next step",
+                live.how
+            ),
             Self::Settle => write!(f, "wait until no packet is inside the old chain"),
             Self::Renumber { folder, generation } => {
                 write!(f, "note generation {generation} beside the unchanged chain in gen-{folder}")
             }
             Self::RemoveOld { folder } => write!(f, "remove the old chain's pins in gen-{folder}"),
         }
+    }
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link { id } => write!(f, "link {id}"),
+            Self::Netlink => f.write_str("the interface's XDP program"),
+            Self::Filter { preference, handle } => {
+                write!(f, "the filter of preference {preference} and handle {handle}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Crossing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attachment { from, to } => {
+                write!(f, "from {} to {}", from.in_words(), to.in_words())
+            }
+            Self::Mode { from, to } => write!(f, "from {} to {}", mode(*from), wish(*to)),
+        }
+    }
+}
+
+fn mode(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Native => "native mode",
+        XdpMode::Generic => "generic mode",
+        XdpMode::Offloaded => "the card",
+    }
+}
+
+fn wish(choice: XdpModeChoice) -> &'static str {
+    match choice {
+        XdpModeChoice::Auto => "the best mode",
+        XdpModeChoice::Native => "native mode",
+        XdpModeChoice::Generic => "generic mode",
     }
 }

@@ -332,7 +332,7 @@ fn tc_sections_of_every_name_load_with_functions_and_relocations() {
 #[test]
 fn a_chain_that_does_not_count_decides_the_same() {
     Place::run(|place| {
-        let config = EngineConfig { pin_root: place.root.clone(), counting: Counting::Off };
+        let config = EngineConfig { counting: Counting::Off, ..place.config() };
         let engine = Engine::open(config).unwrap();
         let members = vec![answering(Hook::Xdp, "a", 1, 2), answering(Hook::Xdp, "b", 2, 1)];
         let wanted = chain(Hook::Xdp, 1, members);

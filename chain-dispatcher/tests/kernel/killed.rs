@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Chain, Counting, Engine, EngineConfig, Foreign, Step};
+use skep_chain_dispatcher::{Chain, Engine, EngineConfig, Foreign, Step};
 
 use crate::place::{Place, answering, at, chain, packet};
 
@@ -36,8 +36,7 @@ fn steps_are_told_in_the_order_of_the_plan() {
     if let (Ok(root), Ok(hook), Ok(step)) =
         (std::env::var(ROOT), std::env::var(HOOK), std::env::var(DIES_AFTER))
     {
-        let engine =
-            Engine::open(EngineConfig { pin_root: root.into(), counting: Counting::On }).unwrap();
+        let engine = Engine::open(EngineConfig::new(root)).unwrap();
         let mut left: usize = step.parse().unwrap();
         let result = engine.apply_telling(&new_chain(hook.parse().unwrap()), &mut |_| {
             if left == 0 {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{ApplyError, Backend, Counting, Engine, EngineConfig, Foreign};
+use skep_chain_dispatcher::{ApplyError, Backend, Engine, EngineConfig, Foreign};
 
 use crate::place::{ANSWER, Place, answering, at, chain, compile, ip, packet};
 
@@ -46,7 +46,7 @@ fn the_usual_pin_root_works_where_nobody_mounted_a_bpffs() {
     if std::env::var_os(INSIDE).is_some() {
         while Command::new("umount").arg("/sys/fs/bpf").output().unwrap().status.success() {}
         let pin_root: PathBuf = "/sys/fs/bpf/skep-test".into();
-        let config = EngineConfig { pin_root: pin_root.clone(), counting: Counting::On };
+        let config = EngineConfig::new(&pin_root);
         Engine::open(config.clone()).unwrap();
         Engine::open(config).unwrap();
         assert!(pin_root.is_dir());

@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
-use skep_chain_dispatcher::{
-    Chain, Counting, Engine, EngineConfig, Foreign, HookPoint, Loadable, Member, features,
-};
+use skep_chain_dispatcher::{Chain, Engine, EngineConfig, HookPoint, Loadable, Member, features};
 use skep_trust::LocallyTrusted;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -23,7 +21,7 @@ pub(crate) struct Place {
     outer: String,
     pub(crate) root: PathBuf,
     /// Removed after the pins in it were unmounted by `drop`.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Place {
@@ -57,7 +55,7 @@ impl Place {
         let name = format!("skepd{}x{number}", std::process::id());
         let (inner, outer) = (format!("{name}i"), format!("{name}o"));
         let folder = tempfile::tempdir().unwrap();
-        let place = Self { inner, outer, root: folder.path().join("pins"), _folder: folder };
+        let place = Self { inner, outer, root: folder.path().join("pins"), folder };
         ip(&["netns", "add", &place.inner]);
         ip(&["netns", "add", &place.outer]);
         place.make_pair();
@@ -105,7 +103,13 @@ impl Place {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        Engine::open(EngineConfig { pin_root: self.root.clone(), counting: Counting::On }).unwrap()
+        Engine::open(self.config()).unwrap()
+    }
+
+    /// An engine's settings for this place alone: nothing of the machine's own is touched.
+    pub(crate) fn config(&self) -> EngineConfig {
+        let libxdp_root = self.folder.path().join("xdp");
+        EngineConfig { libxdp_root, ..EngineConfig::new(&self.root) }
     }
 
     /// A pin of the running generation: the one folder that the hook has.
@@ -285,7 +289,7 @@ pub(crate) fn global(name: &str, value: &[u8]) -> EncodedConfig {
 }
 
 pub(crate) fn chain(hook: Hook, generation: u64, members: Vec<Member>) -> Chain {
-    Chain { at: at(hook), generation, members, foreign: Foreign::Refuse }
+    Chain::new(at(hook), generation, members)
 }
 
 pub(crate) fn at(hook: Hook) -> HookPoint {

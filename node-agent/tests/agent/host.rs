@@ -2,7 +2,7 @@
 //! state folder. Removed when dropped.
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Counting, Engine, EngineConfig, HookPoint, ObservedChain};
+use skep_chain_dispatcher::{Engine, EngineConfig, HookPoint, ObservedChain};
 use skep_fleet::selector::Labels;
 use skep_node_agent::cache::Cache;
 use skep_node_agent::identity::{self, Enrolled};
@@ -80,7 +80,7 @@ impl Host {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        Engine::open(EngineConfig { pin_root: self.pins.clone(), counting: Counting::On }).unwrap()
+        Engine::open(EngineConfig::new(&self.pins)).unwrap()
     }
 
     pub(crate) fn cache(&self) -> Cache {
