@@ -56,7 +56,8 @@ pub fn check(manifest: &Manifest, facts: &ObjectFacts) -> Result<(), ClaimError>
             Family::Xdp => ProgramKind::Xdp,
             Family::Tc => ProgramKind::Tc,
         };
-        if program.kind != wanted {
+        // A section of no known name says nothing: then the author says it, and the kernel's verifier has the last word.
+        if program.kind != wanted && program.kind != ProgramKind::Unknown {
             return Err(ClaimError::OtherType {
                 program: claim.name.clone(),
                 claimed: claim.family,

@@ -116,6 +116,11 @@ pub enum ProgramKind {
 }
 
 impl ProgramKind {
+    /// The program type a section name asks for, by libbpf's conventions.
+    pub fn of_section(section: &str) -> Self {
+        super::needs::program_kind(section).0
+    }
+
     /// The hooks a program of this kind can be a chain member of.
     pub const fn hooks(self) -> &'static [Hook] {
         match self {
