@@ -1,6 +1,8 @@
 //! One object into the kernel: its maps made or taken over, its config written, one of its
 //! programs loaded. Knows the loader library and the kernel; refuses to know chains, slots and pins.
 
+mod fit;
+mod maps;
 mod program;
 mod shape;
 #[cfg(test)]
@@ -8,23 +10,21 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use aya_obj::programs::XdpAttachType;
-use aya_obj::{EbpfSectionKind, Object, ProgramSection};
+use aya_obj::Object;
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
-use crate::elf::{ElfError, with_known_sections};
-use crate::kernel::objects::{MapShape, MapSpec};
-use crate::kernel::sys;
-pub(crate) use program::{As, Prepared, Types, finish};
-use shape::{btf_types, is_section, kernel_name, shape_of};
+use crate::elf::{self, ElfError, Initial, InitialValue, Understood};
+use crate::kernel::objects::MapShape;
+pub(crate) use program::{As, Prepared, Tail, Types, finish};
+use shape::{is_section, shape_of};
 
 /// Why an object could not be brought into the kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The section names could not be read.
+    /// The object could not be understood.
     #[error("the object cannot be read")]
     Elf(#[from] ElfError),
     /// The loader library does not understand the object.
@@ -45,12 +45,18 @@ pub enum LoadError {
         held: Vec<String>,
     },
     /// The program is of a type that cannot run on this hook.
-    #[error("{program} cannot run on {hook}: its section makes it another kind of program")]
+    #[error(
+        "{program} cannot run on {hook}: its section {section} makes it {makes}; choose a program of the object that is made for {hook}"
+    )]
     WrongKind {
         /// The program.
         program: String,
         /// The hook it was wanted on.
         hook: Hook,
+        /// The section it stands in.
+        section: String,
+        /// What that makes it.
+        makes: &'static str,
     },
     /// A global could not be set.
     #[error("the config does not fit the object: {message}")]
@@ -132,6 +138,8 @@ pub(crate) struct DeclaredMap {
     pub(crate) name: String,
     pub(crate) shape: MapShape,
     pub(crate) section: bool,
+    /// The object says what it holds from the beginning, so it is new with every version.
+    pub(crate) begins_filled: bool,
 }
 
 /// The parts of an object that a plan needs before anything is loaded.
@@ -176,8 +184,8 @@ fn read_outline(
     hook: Hook,
     config: &EncodedConfig,
 ) -> Result<Outline, LoadError> {
-    let object = parse(bytes, config)?;
-    let frags = frags_of(&object, program, hook)?;
+    let (object, understood) = parse(bytes, config)?;
+    let frags = frags_of(&understood, program, hook)?;
     if let Some(map) = config.maps.keys().find(|map| !object.maps.contains_key(map.as_str())) {
         return Err(LoadError::NoSuchMap { map: map.clone() });
     }
@@ -188,6 +196,7 @@ fn read_outline(
             name: name.clone(),
             shape: shape_of(map),
             section: is_section(map),
+            begins_filled: understood.initial.iter().any(|initial| initial.map == *name),
         })
         .collect();
     maps.sort_by(|a, b| a.name.cmp(&b.name));
@@ -195,8 +204,9 @@ fn read_outline(
 }
 
 fn prepare_all(request: Request<'_>) -> Result<Prepared, LoadError> {
-    let mut object = parse(request.bytes, request.config)?;
-    frags_of(&object, request.program, request.hook)?;
+    let (mut object, understood) = parse(request.bytes, request.config)?;
+    frags_of(&understood, request.program, request.hook)?;
+    keep_needed(&mut object, &understood.initial, request.program);
     let types = load_btf(&mut object)?;
     if object.has_btf_relocations() {
         // Parsed only when needed: the kernel's own type information takes megabytes.
@@ -204,17 +214,24 @@ fn prepare_all(request: Request<'_>) -> Result<Prepared, LoadError> {
         object.relocate_btf(&target).map_err(|error| relocate("types", &error))?;
     }
     let declared = std::mem::take(&mut object.maps);
-    let maps = make_maps(&declared, request.carried, types.as_ref())?;
-    fill_maps(&maps, request.config)?;
+    let maps = maps::make(&declared, request.carried, types.as_ref())?;
+    maps::begin(&maps, &understood.initial)?;
+    maps::fill(&maps, request.config)?;
     relocate_code(&mut object, &declared, &maps)?;
-    let function = object
-        .programs
-        .get(request.program)
-        .and_then(|program| object.functions.remove(&program.function_key()))
-        .ok_or_else(|| LoadError::NoSuchProgram {
-            program: request.program.to_owned(),
-            held: Vec::new(),
-        })?;
+    let mut tails = Vec::new();
+    for Initial { map, index, value } in understood.initial {
+        let InitialValue::Program(program) = value else { continue };
+        let function = function_of(&object, &program)?;
+        tails.push(Tail {
+            map,
+            index,
+            name: program,
+            instructions: function.instructions.clone(),
+            func_info: function.func_info.func_info.clone(),
+            line_info: function.line_info.line_info.clone(),
+        });
+    }
+    let function = function_of(&object, request.program)?.clone();
     Ok(Prepared {
         name: request.program.to_owned(),
         hook: request.hook,
@@ -225,13 +242,15 @@ fn prepare_all(request: Request<'_>) -> Result<Prepared, LoadError> {
         line_info: function.line_info.line_info,
         types,
         maps,
+        tails,
     })
 }
 
-fn parse(bytes: &[u8], config: &EncodedConfig) -> Result<Object, LoadError> {
-    let bytes = with_known_sections(bytes)?;
-    let mut object =
-        Object::parse(&bytes).map_err(|error| LoadError::Parse { message: chain_of(&error) })?;
+fn parse(bytes: &[u8], config: &EncodedConfig) -> Result<(Object, Understood), LoadError> {
+    let understood = elf::understand(bytes, kernel_version())?;
+    let mut object = Object::parse(&understood.bytes)
+        .map_err(|error| LoadError::Parse { message: chain_of(&error) })?;
+    object.license.clone_from(&understood.licence);
     let globals: HashMap<&str, (&[u8], bool)> = config
         .globals
         .iter()
@@ -240,23 +259,43 @@ fn parse(bytes: &[u8], config: &EncodedConfig) -> Result<Object, LoadError> {
     object
         .patch_map_data(globals)
         .map_err(|error| LoadError::Global { message: chain_of(&error) })?;
-    Ok(object)
+    Ok((object, understood))
 }
 
-/// Whether the program declares that it copes with frags, once it is sure that it fits the hook.
-fn frags_of(object: &Object, program: &str, hook: Hook) -> Result<bool, LoadError> {
-    let found = object.programs.get(program).ok_or_else(|| {
-        let mut held: Vec<String> = object.programs.keys().cloned().collect();
-        held.sort();
-        LoadError::NoSuchProgram { program: program.to_owned(), held }
+/// The running kernel's version as `KERNEL_VERSION()` computes it.
+fn kernel_version() -> u32 {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    let mut next = || -> u32 { numbers.next().unwrap_or(0) };
+    let (major, minor, patch) = (next(), next(), next());
+    (major << 16) + (minor << 8) + patch.min(255)
+}
+
+/// Whether the program declares that it copes with frags, once it is sure that it is there and fits
+/// the hook.
+fn frags_of(understood: &Understood, program: &str, hook: Hook) -> Result<bool, LoadError> {
+    let section = understood.programs.get(program).ok_or_else(|| LoadError::NoSuchProgram {
+        program: program.to_owned(),
+        held: understood.programs.keys().cloned().collect(),
     })?;
-    match (&found.section, hook) {
-        (ProgramSection::Xdp { frags, attach_type: XdpAttachType::Interface }, Hook::Xdp) => {
-            Ok(*frags)
-        }
-        (ProgramSection::SchedClassifier, Hook::TcIngress | Hook::TcEgress) => Ok(false),
-        _ => Err(LoadError::WrongKind { program: program.to_owned(), hook }),
-    }
+    fit::frags_of(program, section, hook)
+}
+
+/// Lets go of the programs that are not wanted: what they ask of the kernel may not be there.
+fn keep_needed(object: &mut Object, initial: &[Initial], program: &str) {
+    let needed = |name: &str| {
+        name == program
+            || initial.iter().any(|i| matches!(&i.value, InitialValue::Program(p) if p == name))
+    };
+    object.programs.retain(|name, _| needed(name));
+}
+
+fn function_of<'a>(object: &'a Object, program: &str) -> Result<&'a aya_obj::Function, LoadError> {
+    object
+        .programs
+        .get(program)
+        .and_then(|program| object.functions.get(&program.function_key()))
+        .ok_or_else(|| LoadError::NoSuchProgram { program: program.to_owned(), held: Vec::new() })
 }
 
 fn load_btf(object: &mut Object) -> Result<Option<Types>, LoadError> {
@@ -264,58 +303,6 @@ fn load_btf(object: &mut Object) -> Result<Option<Types>, LoadError> {
     let fixed =
         object.fixup_and_sanitize_btf(features).map_err(|error| relocate("types", &error))?;
     fixed.map(|btf| Types::load(btf.to_bytes())).transpose()
-}
-
-fn make_maps(
-    declared: &HashMap<String, aya_obj::Map>,
-    mut carried: BTreeMap<String, OwnedFd>,
-    types: Option<&Types>,
-) -> Result<BTreeMap<String, OwnedFd>, LoadError> {
-    let mut maps = BTreeMap::new();
-    for (name, map) in declared {
-        let fd = match carried.remove(name) {
-            Some(live) => live,
-            None => make_map(name, map, types)?,
-        };
-        maps.insert(name.clone(), fd);
-    }
-    Ok(maps)
-}
-
-fn make_map(name: &str, map: &aya_obj::Map, types: Option<&Types>) -> Result<OwnedFd, LoadError> {
-    let refused = |source| LoadError::CreateMap { map: name.to_owned(), source };
-    if map.inner().is_some() {
-        return Err(refused(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "maps of maps are not supported",
-        )));
-    }
-    let shape = shape_of(map);
-    let (btf_key, btf_value) = btf_types(map, shape.kind);
-    let spec =
-        MapSpec { name: kernel_name(name), shape, map_extra: map.map_extra(), btf_key, btf_value };
-    let fd = sys::map_create(&spec, types.map(|types| types.loaded.as_fd())).map_err(refused)?;
-    let fill = |source| LoadError::FillMap { map: name.to_owned(), source };
-    if matches!(map.section_kind(), EbpfSectionKind::Data | EbpfSectionKind::Rodata)
-        && !map.data().is_empty()
-    {
-        sys::map_update(fd.as_fd(), &0u32.to_ne_bytes(), map.data()).map_err(fill)?;
-    }
-    if map.section_kind() == EbpfSectionKind::Rodata {
-        sys::map_freeze(fd.as_fd()).map_err(fill)?;
-    }
-    Ok(fd)
-}
-
-fn fill_maps(maps: &BTreeMap<String, OwnedFd>, config: &EncodedConfig) -> Result<(), LoadError> {
-    for (name, entries) in &config.maps {
-        let map = maps.get(name).ok_or_else(|| LoadError::NoSuchMap { map: name.clone() })?;
-        for (key, value) in entries {
-            sys::map_update(map.as_fd(), key, value)
-                .map_err(|source| LoadError::FillMap { map: name.clone(), source })?;
-        }
-    }
-    Ok(())
 }
 
 fn relocate_code(

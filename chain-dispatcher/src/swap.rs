@@ -426,7 +426,8 @@ fn whether_carried(
     new: &MemberRecord,
 ) -> Carry {
     const RDONLY_PROG: u32 = 1 << 7;
-    if declared.shape.kind == PROG_ARRAY || declared.shape.flags & RDONLY_PROG != 0 {
+    let fresh = declared.begins_filled || declared.shape.flags & RDONLY_PROG != 0;
+    if declared.shape.kind == PROG_ARRAY || fresh {
         return Carry::Fresh;
     }
     if declared.section {

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use aya_obj::generated::{bpf_func_info, bpf_insn, bpf_line_info};
 
 /// What to create a map from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct MapSpec<'a> {
     pub(crate) name: &'a str,
     pub(crate) shape: MapShape,
@@ -15,6 +15,8 @@ pub(crate) struct MapSpec<'a> {
     /// BTF type ids of key and value; 0 is none.
     pub(crate) btf_key: u32,
     pub(crate) btf_value: u32,
+    /// For a map of maps: one that is made like those it will hold.
+    pub(crate) inner: Option<BorrowedFd<'a>>,
 }
 
 /// What two maps must share for the state of one to be the state of the other.
@@ -98,14 +100,17 @@ pub(crate) struct TestRun {
     pub(crate) duration_ns: u32,
 }
 
+impl MapShape {
+    /// Whether every CPU has a value of its own: hash, array, LRU hash and cgroup storage can be so.
+    pub(crate) fn is_per_cpu(&self) -> bool {
+        matches!(self.kind, 5 | 6 | 10 | 21)
+    }
+}
+
 /// Bytes that the kernel reads or writes for one value of such a map.
 pub(super) fn value_bytes(shape: &MapShape) -> io::Result<usize> {
     let value = shape.value_size as usize;
-    match shape.kind {
-        // Hash, array, LRU hash and cgroup storage, each per CPU.
-        5 | 6 | 10 | 21 => Ok(value.next_multiple_of(8) * possible_cpus()?),
-        _ => Ok(value),
-    }
+    if shape.is_per_cpu() { Ok(value.next_multiple_of(8) * possible_cpus()?) } else { Ok(value) }
 }
 
 /// CPUs that could ever be there: what per-CPU maps hold a value for.

@@ -54,6 +54,7 @@ pub(crate) fn map_create(spec: &MapSpec<'_>, btf: Option<BorrowedFd<'_>>) -> io:
         map_flags: spec.shape.flags,
         map_name: object_name(spec.name),
         map_extra: spec.map_extra,
+        inner_map_fd: spec.inner.map_or(0, raw),
         ..MapCreate::default()
     };
     if let (Some(btf), true) = (btf, with_btf) {

@@ -9,7 +9,7 @@ use aya_obj::generated::{bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_type};
 use skep_artifact::hook::Hook;
 
 use super::{Frags, LoadError, relocate};
-use crate::kernel::objects::{Extends, ProgramSpec};
+use crate::kernel::objects::{Extends, LoadRefused, ProgramSpec};
 use crate::kernel::sys;
 
 /// `BPF_F_XDP_HAS_FRAGS`: the program copes with packets in several buffers.
@@ -35,6 +35,19 @@ pub(crate) struct Prepared {
     pub(crate) line_info: Vec<bpf_line_info>,
     pub(crate) types: Option<Types>,
     pub(crate) maps: BTreeMap<String, OwnedFd>,
+    /// Programs of the same object that its program arrays begin with.
+    pub(crate) tails: Vec<Tail>,
+}
+
+/// A program that a program array of its object holds from the beginning: a tail call reaches it.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) map: String,
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) instructions: Vec<bpf_insn>,
+    pub(crate) func_info: Vec<bpf_func_info>,
+    pub(crate) line_info: Vec<bpf_line_info>,
 }
 
 /// BTF, as bytes and in the kernel.
@@ -69,17 +82,10 @@ pub(crate) enum As<'a> {
 
 /// The last step: asks the verifier, and gives the program.
 pub(crate) fn finish(prepared: &Prepared, how: As<'_>) -> Result<OwnedFd, LoadError> {
-    let (kind, attach_type, flags) = match (how, prepared.hook, prepared.frags) {
-        (As::Extension { .. }, _, _) => (bpf_prog_type::BPF_PROG_TYPE_EXT, 0, 0),
-        (As::OnHook, Hook::Xdp, Frags::With) => {
-            (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, XDP_HAS_FRAGS)
-        }
-        (As::OnHook, Hook::Xdp, Frags::Without) => {
-            (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, 0)
-        }
-        (As::OnHook, Hook::TcIngress | Hook::TcEgress, _) => {
-            (bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS, 0, 0)
-        }
+    place_tails(prepared, how)?;
+    let (kind, attach_type, flags) = match how {
+        As::Extension { .. } => (bpf_prog_type::BPF_PROG_TYPE_EXT, 0, 0),
+        As::OnHook => on_hook(prepared),
     };
     let extends = match how {
         As::OnHook => None,
@@ -97,11 +103,58 @@ pub(crate) fn finish(prepared: &Prepared, how: As<'_>) -> Result<OwnedFd, LoadEr
         func_info: &prepared.func_info,
         line_info: &prepared.line_info,
     };
-    sys::prog_load(&spec).map_err(|refused| LoadError::Verifier {
-        program: prepared.name.clone(),
+    sys::prog_load(&spec).map_err(|refused| verifier(&prepared.name, refused))
+}
+
+/// Loads the programs that program arrays begin with and puts them there. All that touch an array
+/// must agree on the attach type, and an extension's is 0 once it is loaded. Doing it again does no
+/// harm.
+fn place_tails(prepared: &Prepared, how: As<'_>) -> Result<(), LoadError> {
+    let (kind, attach_type, flags) = on_hook(prepared);
+    let attach_type = match how {
+        As::OnHook => attach_type,
+        As::Extension { .. } => 0,
+    };
+    for tail in &prepared.tails {
+        let array = prepared
+            .maps
+            .get(&tail.map)
+            .ok_or_else(|| LoadError::NoSuchMap { map: tail.map.clone() })?;
+        let spec = ProgramSpec {
+            name: &tail.name,
+            kind: kind as u32,
+            attach_type,
+            flags,
+            extends: None,
+            instructions: &tail.instructions,
+            license: &prepared.license,
+            btf: prepared.types.as_ref().map(|types| types.loaded.as_fd()),
+            func_info: &tail.func_info,
+            line_info: &tail.line_info,
+        };
+        let program = sys::prog_load(&spec).map_err(|refused| verifier(&tail.name, refused))?;
+        let value = sys::raw_fd_bytes(program.as_fd());
+        sys::map_update(array.as_fd(), &tail.index.to_ne_bytes(), &value)
+            .map_err(|source| LoadError::FillMap { map: tail.map.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Type, attach type and flags of a program that is loaded for its hook.
+fn on_hook(prepared: &Prepared) -> (bpf_prog_type, u32, u32) {
+    match (prepared.hook, prepared.frags) {
+        (Hook::Xdp, Frags::With) => (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, XDP_HAS_FRAGS),
+        (Hook::Xdp, Frags::Without) => (bpf_prog_type::BPF_PROG_TYPE_XDP, ATTACH_XDP, 0),
+        (Hook::TcIngress | Hook::TcEgress, _) => (bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS, 0, 0),
+    }
+}
+
+fn verifier(program: &str, refused: LoadRefused) -> LoadError {
+    LoadError::Verifier {
+        program: program.to_owned(),
         last_lines: last_lines(&refused.log),
         source: refused.source,
-    })
+    }
 }
 
 /// The end of a verifier log, without its statistics.

@@ -21,8 +21,28 @@ pub(super) fn shape_of(map: &aya_obj::Map) -> MapShape {
     }
     if shape.kind == bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
         shape.value_size = 0;
+        shape.max_entries = ring_bytes(shape.max_entries);
+    }
+    if HOLD_DESCRIPTORS.iter().any(|kind| *kind as u32 == shape.kind) {
+        shape.value_size = 4;
+        if shape.key_size == 0 {
+            shape.key_size = 4;
+        }
     }
     shape
+}
+
+/// Maps whose values are descriptors of programs or maps; objects often leave the sizes out.
+const HOLD_DESCRIPTORS: [bpf_map_type; 3] = [
+    bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY,
+    bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS,
+    bpf_map_type::BPF_MAP_TYPE_HASH_OF_MAPS,
+];
+
+/// The kernel takes rings of a power of two of whole pages only.
+fn ring_bytes(asked: u32) -> u32 {
+    let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
+    asked.max(page).checked_next_power_of_two().unwrap_or(asked)
 }
 
 /// Several specialised map types refuse BTF for keys and values (libbpf issue 355).

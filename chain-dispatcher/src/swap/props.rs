@@ -152,7 +152,12 @@ fn shape() -> impl Strategy<Value = MapShape> {
 fn wanted(backend: Backend) -> impl Strategy<Value = Wanted> {
     (record(backend), shape(), any::<bool>(), any::<bool>()).prop_map(
         |(record, shape, configured, take_over)| {
-            let map = DeclaredMap { name: "state".to_owned(), shape, section: false };
+            let map = DeclaredMap {
+                name: "state".to_owned(),
+                shape,
+                section: false,
+                begins_filled: false,
+            };
             let outline = Outline { frags: false, maps: vec![map] };
             let config_maps = if configured { vec!["state".to_owned()] } else { Vec::new() };
             let member = WantedMember { outline, config_maps };

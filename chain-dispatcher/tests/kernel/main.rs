@@ -8,5 +8,6 @@ mod chains;
 mod conformance;
 mod flood;
 mod killed;
+mod objects;
 mod others;
 mod place;

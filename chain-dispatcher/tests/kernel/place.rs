@@ -216,7 +216,7 @@ pub(crate) fn ip(arguments: &[&str]) {
     );
 }
 
-/// Compiles C for BPF; the same text once per process.
+/// Compiles C for BPF; the same text once per process. A first line `// clang: …` adds arguments.
 pub(crate) fn compile(source: &str) -> Loadable {
     static COMPILED: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
     let mut compiled = COMPILED.lock().unwrap();
@@ -227,6 +227,7 @@ pub(crate) fn compile(source: &str) -> Loadable {
         let clang = Command::new("clang")
             .args(["-O2", "-g", "-target", "bpf", "-idirafter", "/usr/include/x86_64-linux-gnu"])
             .args(["-idirafter", "/usr/include/aarch64-linux-gnu", "-c"])
+            .args(source.lines().next().and_then(|line| line.strip_prefix("// clang: ")))
             .arg(&input)
             .arg("-o")
             .arg(&output)

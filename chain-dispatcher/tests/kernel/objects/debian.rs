@@ -1,0 +1,1 @@
+//! Objects out of Debian packages, read where they are installed.
