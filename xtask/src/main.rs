@@ -12,6 +12,7 @@ mod say;
 mod setup;
 mod test;
 mod tidy;
+mod vm;
 mod web;
 mod workspace;
 
@@ -46,6 +47,8 @@ enum Task {
     Demo(demo::DemoArguments),
     /// Measure publish to first packet, the agent's memory, and nanoseconds a packet for several chain lengths.
     Bench(bench::BenchArguments),
+    /// Run the kernel tests on Debian's kernels 6.1 and 6.12, each booted in QEMU.
+    Vm(vm::VmArguments),
     /// Check the rules of this workspace that no compiler knows.
     Tidy(tidy::TidyArguments),
 }
@@ -74,6 +77,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test(arguments) => test::perform(&workspace, &arguments),
         Task::Demo(arguments) => demo::perform(&workspace, &arguments),
         Task::Bench(arguments) => bench::perform(&workspace, &arguments),
+        Task::Vm(arguments) => vm::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),
     }
 }

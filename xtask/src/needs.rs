@@ -69,6 +69,26 @@ const NEEDS: &[Need] = &[
         package: "chromium-driver",
         purpose: "browser tests",
     },
+    Need {
+        sign: Sign::Program("qemu-system-x86_64"),
+        package: "qemu-system-x86",
+        purpose: "booting other kernels for the tests",
+    },
+    Need {
+        sign: Sign::Program("busybox"),
+        package: "busybox-static",
+        purpose: "everyday programs inside those kernels",
+    },
+    Need {
+        sign: Sign::Program("xz"),
+        package: "xz-utils",
+        purpose: "unpacking those kernels' modules",
+    },
+    Need {
+        sign: Sign::Program("xdp-loader"),
+        package: "xdp-tools",
+        purpose: "an XDP loader that others wrote",
+    },
     Need { sign: Sign::Program("wasm-opt"), package: "binaryen", purpose: "a small frontend" },
 ];
 

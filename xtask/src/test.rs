@@ -1,8 +1,8 @@
 //! `cargo xtask test`: set-up, every check, every test, and a table that counts what passed, failed and was skipped.
 //! Knows the order of the steps; refuses to know what a step finds out, and never calls a skipped thing passed.
 
-mod report;
-mod tally;
+pub(crate) mod report;
+pub(crate) mod tally;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -13,7 +13,7 @@ use crate::build::{self, Profile, SELECTION};
 use crate::test::report::{Report, Row};
 use crate::test::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{run, say, setup, tidy, web};
+use crate::{run, say, setup, tidy, vm, web};
 
 /// Crates that must also build for the browser.
 const WASM_CRATES: [&str; 8] =
@@ -33,7 +33,10 @@ pub(crate) struct TestArguments {
     /// Run the tests only, without format, lints, documentation and other checks.
     #[arg(long)]
     only_tests: bool,
-    /// Run only tests whose name contains this text.
+    /// Leave out the kernels in virtual machines, which take some minutes.
+    #[arg(long)]
+    without_vm: bool,
+    /// Run only tests whose name contains this text, on the kernel of this machine.
     filter: Option<String>,
 }
 
@@ -51,6 +54,7 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &TestArguments) -> Resul
         checks(workspace, &mut report);
     }
     tests(workspace, arguments, &mut report);
+    kernels(workspace, arguments, &mut report);
     say::text(&report.to_string());
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -123,6 +127,21 @@ fn tests(workspace: &Workspace, arguments: &TestArguments, report: &mut Report) 
     match run_tests(workspace, arguments.filter.as_deref()) {
         Ok(rows) => rows.into_iter().for_each(|row| report.add(row)),
         Err(error) => report.add(Row::failed("tests", &error)),
+    }
+}
+
+/// The kernel tests once more, on Debian's kernels.
+fn kernels(workspace: &Workspace, arguments: &TestArguments, report: &mut Report) {
+    let why_not = if arguments.without_vm {
+        Some("left out by --without-vm")
+    } else if arguments.filter.is_some() {
+        Some("left out, because only some tests were asked for; `cargo xtask vm` takes a filter")
+    } else {
+        None
+    };
+    match why_not {
+        Some(reason) => report.add(Row::skipped("kernels", vec![reason.to_owned()])),
+        None => vm::rows(workspace).into_iter().for_each(|row| report.add(row)),
     }
 }
 

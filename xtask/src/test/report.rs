@@ -6,7 +6,7 @@ use anyhow::Result;
 
 /// One line of the table, with what a reader should know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(crate) struct Row {
     name: String,
     passed: usize,
     failed: usize,
@@ -15,29 +15,41 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn passed(name: &str) -> Self {
+    pub(crate) fn passed(name: &str) -> Self {
         Self::counted(name, 1, 0)
     }
 
-    pub(super) fn failed(name: &str, error: &anyhow::Error) -> Self {
+    pub(crate) fn failed(name: &str, error: &anyhow::Error) -> Self {
         Self::counted(name, 0, 1).with_notes(vec![format!("{error:#}")])
     }
 
     /// Something that did not run, with the reasons: each counts as one.
-    pub(super) fn skipped(name: &str, reasons: Vec<String>) -> Self {
+    pub(crate) fn skipped(name: &str, reasons: Vec<String>) -> Self {
         Self { name: name.to_owned(), passed: 0, failed: 0, skipped: reasons.len(), notes: reasons }
     }
 
-    pub(super) fn counted(name: &str, passed: usize, failed: usize) -> Self {
+    pub(crate) fn counted(name: &str, passed: usize, failed: usize) -> Self {
         Self { name: name.to_owned(), passed, failed, skipped: 0, notes: Vec::new() }
     }
 
-    pub(super) fn with_skipped(mut self, skipped: usize) -> Self {
+    /// Several rows as one of another name.
+    pub(crate) fn folded(name: &str, rows: Vec<Self>) -> Self {
+        let mut folded = Self::counted(name, 0, 0);
+        for row in rows {
+            folded.passed += row.passed;
+            folded.failed += row.failed;
+            folded.skipped += row.skipped;
+            folded.notes.extend(row.notes);
+        }
+        folded
+    }
+
+    pub(crate) fn with_skipped(mut self, skipped: usize) -> Self {
         self.skipped = skipped;
         self
     }
 
-    pub(super) fn with_notes(mut self, notes: Vec<String>) -> Self {
+    pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
         self.notes = notes;
         self
     }
@@ -45,17 +57,17 @@ impl Row {
 
 /// Everything that was done, in its order.
 #[derive(Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     rows: Vec<Row>,
 }
 
 impl Report {
-    pub(super) fn add(&mut self, row: Row) {
+    pub(crate) fn add(&mut self, row: Row) {
         self.rows.push(row);
     }
 
     /// Does a check that counts as one.
-    pub(super) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+    pub(crate) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
         self.add(match check() {
             Ok(()) => Row::passed(name),
             Err(error) => Row::failed(name, &error),
@@ -63,7 +75,7 @@ impl Report {
     }
 
     /// Something passed and nothing failed. Skipped things are shown, not hidden, and do not fail.
-    pub(super) fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.total(|row| row.failed) == 0 && self.total(|row| row.passed) > 0
     }
 

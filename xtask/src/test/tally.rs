@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::report::Row;
 
 /// What was counted so far.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     dialect: Dialect,
     binaries: BTreeMap<String, Count>,
     passed_names: Vec<(String, String)>,
@@ -32,11 +32,11 @@ struct Count {
 }
 
 impl Tally {
-    pub(super) fn of_nextest() -> Self {
+    pub(crate) fn of_nextest() -> Self {
         Self::new(Dialect::Nextest)
     }
 
-    pub(super) fn of_cargo_test() -> Self {
+    pub(crate) fn of_cargo_test() -> Self {
         Self::new(Dialect::CargoTest)
     }
 
@@ -53,7 +53,7 @@ impl Tally {
     }
 
     /// Reads one line of the runner's output.
-    pub(super) fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         match self.dialect {
             Dialect::Nextest => self.read_nextest(line),
             Dialect::CargoTest => self.read_cargo_test(line),
@@ -134,7 +134,7 @@ impl Tally {
 
     /// The rows of the table. `skipped` are the lines that tests wrote when they could not run here: such a test ended
     /// without an error, so its runner counted it as passed, and here it moves to where it belongs.
-    pub(super) fn finish(mut self, runner_succeeded: bool, skipped: &str) -> Vec<Row> {
+    pub(crate) fn finish(mut self, runner_succeeded: bool, skipped: &str) -> Vec<Row> {
         let counted: usize = self.binaries.values().map(|count| count.passed + count.failed).sum();
         let failed = self.failed_names.len();
         let mut rows = Vec::new();
