@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Source file name, name of the object in `OUT_DIR`, further arguments.
-const OBJECTS: [(&str, &str, &[&str]); 4] = [
+const OBJECTS: [(&str, &str, &[&str]); 5] = [
     ("xdp_dispatcher.bpf.c", "xdp_dispatcher.o", &[]),
     ("tc_dispatcher.bpf.c", "tc_dispatcher.o", &[]),
+    ("tc_dispatcher.bpf.c", "clsact_dispatcher.o", &["-DSKEP_CLSACT"]),
     ("support.bpf.c", "xdp_support.o", &[]),
     ("support.bpf.c", "tc_support.o", &["-DSKEP_HOOK_TC"]),
 ];

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The slots dispatcher for tc, attached as one tcx link. See dispatcher.h for the walk. */
+/*
+ * The slots dispatcher for tc, attached as one tcx link, or (-DSKEP_CLSACT) as
+ * one direct-action filter. See dispatcher.h for the walk.
+ */
 #include "hook_tc.h"
 #include "dispatcher.h"
 
@@ -7,10 +10,10 @@
  * tcx knows four verdicts: NEXT (-1), PASS (0), DROP (2) and REDIRECT (7); it
  * takes every other one for NEXT. A member that stole or trapped the packet
  * meant that nobody after it sees it, so that is a drop here and never a silent
- * pass. The others mean "go on" to the kernel's own direct-action
- * classifier too.
+ * pass. The direct-action classifier knows these two as well. The others mean
+ * "go on" to both.
  */
-static __always_inline int tcx_verdict(int verdict)
+static __always_inline int kernel_verdict(int verdict)
 {
 	switch (verdict) {
 	case TC_ACT_OK:
@@ -19,7 +22,11 @@ static __always_inline int tcx_verdict(int verdict)
 		return verdict;
 	case TC_ACT_STOLEN:
 	case TC_ACT_TRAP:
+#ifdef SKEP_CLSACT
+		return verdict;
+#else
 		return TC_ACT_SHOT;
+#endif
 	default:
 		return TC_ACT_UNSPEC;
 	}
@@ -28,7 +35,7 @@ static __always_inline int tcx_verdict(int verdict)
 SEC("classifier")
 int skep_tc(struct __sk_buff *ctx)
 {
-	return tcx_verdict(skep_walk(ctx));
+	return kernel_verdict(skep_walk(ctx));
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use skep_artifact::hook::Hook;
 
-use crate::backend::{self, Job, Spot, tcx};
+use crate::backend::{self, Job, Spot, tc, tcx};
 use crate::chain::{Chain, Counting, HookPoint, Member, in_order};
 use crate::choice;
 use crate::counters::{self, MemberCounters};
@@ -109,8 +109,10 @@ impl Engine {
         // A vanished interface is found here; its pins are swept whatever the answer is.
         self.sweep_locked()?;
         let look = self.look(&chain.at)?;
-        if wanted.record.backend.attachment() == Attachment::Tcx {
-            tcx::probe(look.interface.index, chain.at.hook)?;
+        match wanted.record.backend.attachment() {
+            Attachment::Tcx => tcx::probe(look.interface.index, chain.at.hook)?,
+            Attachment::Clsact => tc::probe(look.interface.index, chain.at.hook)?,
+            Attachment::XdpLink | Attachment::XdpNetlink => {}
         }
         let plan = decide(chain, &look.seen, &wanted)?;
         self.execute(chain, &look, &wanted, &plan, done)?;
@@ -243,6 +245,9 @@ impl Engine {
             let Some(seen) = seen else { continue };
             removed += sweep_hook(&dir, spot.as_ref(), &seen)?;
         }
+        let indices: Vec<u32> = host.interfaces.iter().map(|interface| interface.index).collect();
+        tc::sweep_notes(&self.root, host.netns, &indices)
+            .map_err(|source| ObserveError::Pins { path: self.root.clone(), source })?;
         Ok(removed)
     }
 

@@ -9,7 +9,7 @@ use skep_artifact::hook::Hook;
 use crate::backend::{slots, tcx};
 use crate::chain::Counting;
 use crate::error::Unsupported;
-use crate::kinds::Backend;
+use crate::kinds::Attachment;
 use crate::layout;
 use crate::load::{self, Frags, LoadError, Request};
 
@@ -22,8 +22,8 @@ pub fn probe(hook: Hook) -> Result<(), Unsupported> {
     if hook.is_tc() {
         tcx::probe(LOOPBACK, hook)?;
     }
-    let backend = if hook.is_tc() { Backend::Tcx } else { Backend::Slots };
-    let (bytes, program) = slots::dispatcher(backend, hook);
+    let attachment = if hook.is_tc() { Attachment::Tcx } else { Attachment::XdpLink };
+    let (bytes, program) = slots::dispatcher(attachment);
     let block = layout::chain_block(hook, &[], Counting::On);
     let config = EncodedConfig {
         globals: BTreeMap::from([(layout::CHAIN_GLOBAL.to_owned(), block)]),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use skep_artifact::Digest;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 
-use crate::backend::{self, Spot, tcx};
+use crate::backend::{self, Spot, tc, tcx};
 use crate::chain::HookPoint;
 use crate::error::ObserveError;
 use crate::kernel::netlink::{self, Interface, XdpMode};
@@ -244,11 +244,16 @@ fn foreign(
                 })
                 .collect()
         }
-        Hook::TcIngress | Hook::TcEgress => tcx::attached(interface.index, hook)
-            .map_err(|source| ObserveError::Kernel { what: "the tcx hook", source })?
-            .into_iter()
-            .map(|found| (None, found.program_id, (found.link_id != 0).then_some(found.link_id)))
-            .collect(),
+        Hook::TcIngress | Hook::TcEgress => {
+            let links = tcx::attached(interface.index, hook)
+                .map_err(|source| ObserveError::Kernel { what: "the tcx hook", source })?;
+            let filters = tc::attached(interface.index, hook)
+                .map_err(|source| ObserveError::Kernel { what: "the tc filters", source })?;
+            let link = |id: u32| (id != 0).then_some(id);
+            let links =
+                links.into_iter().map(|found| (None, found.program_id, link(found.link_id)));
+            links.chain(filters.into_iter().map(|found| (None, found.program_id, None))).collect()
+        }
     };
     Ok(found
         .into_iter()

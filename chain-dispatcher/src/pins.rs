@@ -22,6 +22,7 @@ pub(crate) const DROPS_PIN: &str = "drops";
 pub(crate) const TIMING_PIN: &str = "timing";
 pub(crate) const TELLING_PIN: &str = "telling";
 
+const CLSACT_SUFFIX: &str = "-clsact";
 const GENERATION_PREFIX: &str = "gen-";
 /// Where a bpffs is expected.
 const USUAL_MOUNT: &str = "/sys/fs/bpf";
@@ -41,6 +42,8 @@ pub(crate) struct HookKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HookDir {
     path: PathBuf,
+    /// A folder that stands for "the clsact of this interface was made by us": both tc hooks share it.
+    made_clsact: PathBuf,
 }
 
 /// The folder of one generation.
@@ -51,7 +54,16 @@ pub(crate) struct GenerationDir {
 
 impl HookDir {
     pub(crate) fn of(root: &Path, key: &HookKey) -> Self {
-        Self { path: root.join(format!("{}-{}-{}", key.netns, key.ifindex, key.hook)) }
+        let HookKey { netns, ifindex, hook } = key;
+        Self {
+            path: root.join(format!("{netns}-{ifindex}-{hook}")),
+            made_clsact: root.join(format!("{netns}-{ifindex}{CLSACT_SUFFIX}")),
+        }
+    }
+
+    /// Where it is noted that we made the interface's clsact.
+    pub(crate) fn made_clsact(&self) -> &Path {
+        &self.made_clsact
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -189,6 +201,15 @@ pub(crate) fn unescaped(name: &str) -> String {
 /// The hooks that have a folder under `root`.
 pub(crate) fn hooks_in(root: &Path) -> io::Result<Vec<HookKey>> {
     Ok(names_in(root)?.iter().filter_map(|name| hook_key(name)).collect())
+}
+
+/// The notes under `root` that we made a clsact: namespace and interface of each, and its folder.
+pub(crate) fn clsact_notes(root: &Path) -> io::Result<Vec<(u64, u32, PathBuf)>> {
+    let read = |name: &String| {
+        let (netns, ifindex) = name.strip_suffix(CLSACT_SUFFIX)?.split_once('-')?;
+        Some((netns.parse().ok()?, ifindex.parse().ok()?, root.join(name)))
+    };
+    Ok(names_in(root)?.iter().filter_map(read).collect())
 }
 
 fn hook_key(name: &str) -> Option<HookKey> {

@@ -126,7 +126,7 @@ pub(crate) fn builder(backend: Backend) -> Box<dyn Builder> {
 /// What tells one version of a backend's dispatcher from another: another one is another chain.
 pub(crate) fn identity(backend: Backend, hook: Hook) -> Digest {
     match backend.build() {
-        Build::Slots => Digest::of(slots::dispatcher(backend, hook).0),
+        Build::Slots => Digest::of(slots::dispatcher(backend.attachment()).0),
         Build::Fused => fused::identity(hook),
         Build::Libxdp => libxdp::identity(),
     }

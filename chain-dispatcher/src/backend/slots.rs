@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 use skep_artifact::config::EncodedConfig;
-use skep_artifact::hook::Hook;
 
 use crate::backend::{Builder, Built, BuiltMember, Job, shared};
 use crate::error::{ApplyError, ObserveError};
 use crate::execute::{label, refusal};
 use crate::kernel::sys;
-use crate::kinds::Backend;
+use crate::kinds::Attachment;
 use crate::layout;
 use crate::load::{self, LoadError, Loaded, Request};
 use crate::observe::{open_pin, program_at};
@@ -27,15 +26,24 @@ struct Aligned<T: ?Sized>(T);
 static XDP: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/xdp_dispatcher.o")));
 static TC: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tc_dispatcher.o")));
+static CLSACT: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/clsact_dispatcher.o")));
 
 /// The XDP dispatcher.
 pub(crate) static XDP_DISPATCHER: &[u8] = &XDP.0;
 /// The tc dispatcher for tcx links.
 pub(crate) static TC_DISPATCHER: &[u8] = &TC.0;
 
+/// The tc dispatcher for clsact filters, which know more verdicts.
+pub(crate) static CLSACT_DISPATCHER: &[u8] = &CLSACT.0;
+
 /// The dispatcher's object and the name of its program.
-pub(crate) fn dispatcher(_backend: Backend, hook: Hook) -> (&'static [u8], &'static str) {
-    if hook.is_tc() { (TC_DISPATCHER, "skep_tc") } else { (XDP_DISPATCHER, "skep_xdp") }
+pub(crate) fn dispatcher(attachment: Attachment) -> (&'static [u8], &'static str) {
+    match attachment {
+        Attachment::XdpLink | Attachment::XdpNetlink => (XDP_DISPATCHER, "skep_xdp"),
+        Attachment::Tcx => (TC_DISPATCHER, "skep_tc"),
+        Attachment::Clsact => (CLSACT_DISPATCHER, "skep_tc"),
+    }
 }
 
 /// Members and dispatcher as they are loaded.
@@ -67,7 +75,7 @@ impl Builder for Slots {
 
     fn load_dispatcher(&mut self, job: &Job<'_>) -> Result<(), ApplyError> {
         let hook = job.spot.hook;
-        let (bytes, program) = dispatcher(job.record.backend, hook);
+        let (bytes, program) = dispatcher(job.record.backend.attachment());
         let block = layout::chain_block(hook, &job.record.members, job.record.counting);
         let config = EncodedConfig {
             globals: BTreeMap::from([

@@ -2,6 +2,8 @@
 //! rtnetlink: the kernel says it nowhere else for programs attached without a link. And taking
 //! such a program off. Knows no chains and no pins.
 
+pub(crate) mod traffic;
+
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -56,23 +58,15 @@ pub(crate) struct Interface {
 
 /// All interfaces of the calling thread's network namespace.
 pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
-    let socket = open()?;
-    let mut request = header(RTM_GETLINK, F_REQUEST | F_DUMP);
-    request.extend_from_slice(&[0; LINK_INFO_BYTES]);
-    send(&socket, &mut request)?;
+    let mut message = header(RTM_GETLINK, F_REQUEST | F_DUMP);
+    message.extend_from_slice(&[0; LINK_INFO_BYTES]);
     let mut found = Vec::new();
-    for _ in 0..DATAGRAMS_MAX {
-        let datagram = receive(&socket)?;
-        for (kind, body) in messages(&datagram) {
-            match kind {
-                NLMSG_DONE => return Ok(found),
-                NLMSG_ERROR => return Err(error_of(body)),
-                RTM_NEWLINK => found.extend(interface(body)),
-                _ => {}
-            }
+    replies(&mut message, |kind, body| {
+        if kind == RTM_NEWLINK {
+            found.extend(interface(body));
         }
-    }
-    Err(io::ErrorKind::InvalidData.into())
+    })?;
+    Ok(found)
 }
 
 /// The interface of that name, if there is one.
@@ -88,22 +82,44 @@ pub(crate) fn xdp_remove(index: u32, mode: XdpMode) -> io::Result<()> {
         XdpMode::Native => 1 << 2,
         XdpMode::Offloaded => 1 << 3,
     };
-    let socket = open()?;
-    let mut request = header(RTM_SETLINK, F_REQUEST | F_ACK);
+    let mut message = header(RTM_SETLINK, F_REQUEST | F_ACK);
     let mut link = [0u8; LINK_INFO_BYTES];
     link[4..8].copy_from_slice(&index.to_ne_bytes());
-    request.extend_from_slice(&link);
+    message.extend_from_slice(&link);
     let mut nested = Vec::new();
     attribute(&mut nested, IFLA_XDP_FD, &(-1i32).to_ne_bytes());
     attribute(&mut nested, IFLA_XDP_FLAGS, &flags.to_ne_bytes());
-    attribute(&mut request, IFLA_XDP, &nested);
-    send(&socket, &mut request)?;
+    attribute(&mut message, IFLA_XDP, &nested);
+    request(&mut message)
+}
+
+/// Sends a message that asks for an acknowledgement, and waits for it.
+fn request(message: &mut [u8]) -> io::Result<()> {
+    let socket = open()?;
+    send(&socket, message)?;
     let datagram = receive(&socket)?;
     match messages(&datagram).next() {
         Some((NLMSG_ERROR, body)) if body.starts_with(&[0; 4]) => Ok(()),
         Some((NLMSG_ERROR, body)) => Err(error_of(body)),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
+}
+
+/// Sends a message that asks for a dump, and hands over each answer: kind and body.
+fn replies(message: &mut [u8], mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+    let socket = open()?;
+    send(&socket, message)?;
+    for _ in 0..DATAGRAMS_MAX {
+        let datagram = receive(&socket)?;
+        for (kind, body) in messages(&datagram) {
+            match kind {
+                NLMSG_DONE => return Ok(()),
+                NLMSG_ERROR => return Err(error_of(body)),
+                _ => each(kind, body),
+            }
+        }
+    }
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 fn open() -> io::Result<OwnedFd> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Engine, Member, Step};
+use skep_chain_dispatcher::{BackendChoice, Chain, Engine, Member, Step};
 
 use crate::place::{Place, at, chain, global, member, packet};
 
@@ -108,10 +108,10 @@ fn receive(socket: &UdpSocket, stop: &AtomicBool, received: &AtomicU32) -> Vec<u
     }
 }
 
-fn swap_under_flood(hook: Hook, swaps: u32) {
+fn swap_under_flood(backend: BackendChoice, hook: Hook, swaps: u32) {
     Place::run_on(&[hook], |place| {
         let engine = place.engine();
-        engine.apply(&chain(hook, 0, vec![witness(hook, 0)])).unwrap();
+        engine.apply(&witnessed(backend, hook, 0)).unwrap();
         let socket = UdpSocket::bind(("10.77.0.1", PORT)).unwrap();
         let (stop_sending, stop_receiving) = (AtomicBool::new(false), AtomicBool::new(false));
         let received = Arc::new(AtomicU32::new(0));
@@ -119,7 +119,7 @@ fn swap_under_flood(hook: Hook, swaps: u32) {
             let sender = scope.spawn(|| flood(place, &stop_sending, &received));
             let receiver = scope.spawn(|| receive(&socket, &stop_receiving, &received));
             for version in 1..=swaps {
-                swap(&engine, hook, version);
+                swap(&engine, &witnessed(backend, hook, version));
             }
             stop_sending.store(true, Ordering::Release);
             let sent = sender.join().unwrap();
@@ -139,20 +139,29 @@ fn swap_under_flood(hook: Hook, swaps: u32) {
     });
 }
 
-fn swap(engine: &Engine, hook: Hook, version: u32) {
-    let applied = engine.apply(&chain(hook, version.into(), vec![witness(hook, version)])).unwrap();
+fn witnessed(backend: BackendChoice, hook: Hook, version: u32) -> Chain {
+    Chain { backend, ..chain(hook, version.into(), vec![witness(hook, version)]) }
+}
+
+fn swap(engine: &Engine, wanted: &Chain) {
+    let applied = engine.apply(wanted).unwrap();
     let switches = applied.plan.steps.iter().filter(|step| matches!(step, Step::Switch { .. }));
     assert_eq!(switches.count(), 1);
 }
 
 #[test]
 fn no_packet_escapes_two_hundred_swaps_on_xdp() {
-    swap_under_flood(Hook::Xdp, 200);
+    swap_under_flood(BackendChoice::Slots, Hook::Xdp, 200);
 }
 
 #[test]
 fn no_packet_escapes_a_hundred_swaps_on_tc() {
-    swap_under_flood(Hook::TcIngress, 100);
+    swap_under_flood(BackendChoice::Tcx, Hook::TcIngress, 100);
+}
+
+#[test]
+fn no_packet_escapes_a_hundred_swaps_of_a_clsact_filter() {
+    swap_under_flood(BackendChoice::Tc, Hook::TcIngress, 100);
 }
 
 #[test]

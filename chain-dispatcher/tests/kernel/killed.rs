@@ -4,41 +4,43 @@
 use std::process::Command;
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Chain, Engine, EngineConfig, Foreign, Step};
+use skep_chain_dispatcher::{BackendChoice, Chain, Engine, EngineConfig, Step};
 
 use crate::place::{Place, answering, at, chain, packet};
 
 const ROOT: &str = "SKEP_TEST_PIN_ROOT";
 const HOOK: &str = "SKEP_TEST_HOOK";
+const BACKEND: &str = "SKEP_TEST_BACKEND";
 const DIES_AFTER: &str = "SKEP_TEST_DIES_AFTER";
 
 /// Passes, passes, passes: the old chain answers PASS or OK.
-fn old_chain(hook: Hook) -> Chain {
+fn old_chain(backend: BackendChoice, hook: Hook) -> Chain {
     let on = if hook == Hook::Xdp { 2 } else { -1 };
-    chain(hook, 1, vec![answering(hook, "a", 1, on), answering(hook, "b", 2, on)])
+    let members = vec![answering(hook, "a", 1, on), answering(hook, "b", 2, on)];
+    Chain { backend, ..chain(hook, 1, members) }
 }
 
 /// Another number of members, and the last one drops.
-fn new_chain(hook: Hook) -> Chain {
+fn new_chain(backend: BackendChoice, hook: Hook) -> Chain {
     let (on, stop) = if hook == Hook::Xdp { (2, 1) } else { (-1, 2) };
     let members = vec![
         answering(hook, "a", 1, on),
         answering(hook, "b", 2, on),
         answering(hook, "c", 3, stop),
     ];
-    Chain { foreign: Foreign::Refuse, ..chain(hook, 2, members) }
+    Chain { backend, ..chain(hook, 2, members) }
 }
 
 /// The body of the process that is killed: applies the new chain and dies after the given step.
 /// Run on its own it applies and tells its steps in the order of the plan.
 #[test]
 fn steps_are_told_in_the_order_of_the_plan() {
-    if let (Ok(root), Ok(hook), Ok(step)) =
-        (std::env::var(ROOT), std::env::var(HOOK), std::env::var(DIES_AFTER))
-    {
+    let told = [ROOT, HOOK, BACKEND, DIES_AFTER].map(|name| std::env::var(name));
+    if let [Ok(root), Ok(hook), Ok(backend), Ok(step)] = told {
+        let (backend, hook) = (backend.parse().unwrap(), hook.parse().unwrap());
         let engine = Engine::open(EngineConfig::new(root)).unwrap();
         let mut left: usize = step.parse().unwrap();
-        let result = engine.apply_telling(&new_chain(hook.parse().unwrap()), &mut |_| {
+        let result = engine.apply_telling(&new_chain(backend, hook), &mut |_| {
             if left == 0 {
                 // As unforeseen as it gets: no unwinding, no destructors.
                 std::process::abort();
@@ -51,21 +53,25 @@ fn steps_are_told_in_the_order_of_the_plan() {
     Place::run(|place| {
         let engine = place.engine();
         let mut told = Vec::new();
-        let applied =
-            engine.apply_telling(&new_chain(Hook::Xdp), &mut |step| told.push(step.clone()));
+        let applied = engine
+            .apply_telling(&new_chain(BackendChoice::Auto, Hook::Xdp), &mut |step| {
+                told.push(step.clone())
+            });
         assert_eq!(applied.unwrap().plan.steps, told);
         assert_eq!(told.len(), 6);
     });
 }
 
-fn killed_after_every_step(hook: Hook, first: Option<fn(Hook) -> Chain>) {
+type First = fn(BackendChoice, Hook) -> Chain;
+
+fn killed_after_every_step(backend: BackendChoice, hook: Hook, first: Option<First>) {
     Place::run_on(&[hook], |place| {
         let mut step = 0;
         loop {
             let engine = place.engine();
             engine.detach(&at(hook)).unwrap();
-            let before = first.map(|chain| engine.apply(&chain(hook)).unwrap().chain);
-            let steps = engine.plan(&new_chain(hook)).unwrap().steps;
+            let before = first.map(|chain| engine.apply(&chain(backend, hook)).unwrap().chain);
+            let steps = engine.plan(&new_chain(backend, hook)).unwrap().steps;
             let live = steps
                 .iter()
                 .position(|step| matches!(step, Step::Switch { .. } | Step::Attach { .. }))
@@ -74,6 +80,7 @@ fn killed_after_every_step(hook: Hook, first: Option<fn(Hook) -> Chain>) {
                 .args(["--exact", "killed::steps_are_told_in_the_order_of_the_plan"])
                 .env(ROOT, &place.root)
                 .env(HOOK, hook.as_str())
+                .env(BACKEND, backend.as_str())
                 .env(DIES_AFTER, step.to_string())
                 .output()
                 .unwrap();
@@ -93,9 +100,9 @@ fn killed_after_every_step(hook: Hook, first: Option<fn(Hook) -> Chain>) {
             if members > 0 {
                 assert_eq!(place.generations(hook).len(), 1, "leftovers are swept");
             }
-            engine.apply(&new_chain(hook)).unwrap();
+            engine.apply(&new_chain(backend, hook)).unwrap();
             assert_eq!(engine.test_run(&at(hook), &packet(), 1).unwrap().unwrap().code, new);
-            assert!(engine.plan(&new_chain(hook)).unwrap().is_empty());
+            assert!(engine.plan(&new_chain(backend, hook)).unwrap().is_empty());
             if step >= steps.len() {
                 return;
             }
@@ -106,24 +113,34 @@ fn killed_after_every_step(hook: Hook, first: Option<fn(Hook) -> Chain>) {
 
 #[test]
 fn killed_after_any_step_of_a_swap_on_xdp_a_whole_chain_runs() {
-    killed_after_every_step(Hook::Xdp, Some(old_chain));
+    killed_after_every_step(BackendChoice::Slots, Hook::Xdp, Some(old_chain));
 }
 
 #[test]
 fn killed_after_any_step_of_a_swap_on_tc_a_whole_chain_runs() {
-    killed_after_every_step(Hook::TcEgress, Some(old_chain));
+    killed_after_every_step(BackendChoice::Tcx, Hook::TcEgress, Some(old_chain));
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_of_a_clsact_filter_a_whole_chain_runs() {
+    killed_after_every_step(BackendChoice::Tc, Hook::TcEgress, Some(old_chain));
+}
+
+#[test]
+fn killed_after_any_step_of_adding_a_clsact_filter_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step(BackendChoice::Tc, Hook::TcIngress, None);
 }
 
 #[test]
 fn killed_after_any_step_of_the_first_attach_nothing_or_the_whole_chain_runs() {
-    killed_after_every_step(Hook::Xdp, None);
+    killed_after_every_step(BackendChoice::Slots, Hook::Xdp, None);
 }
 
 #[test]
 fn a_half_pinned_generation_is_swept_and_the_running_one_stays() {
     Place::run(|place| {
         let engine = place.engine();
-        engine.apply(&old_chain(Hook::Xdp)).unwrap();
+        engine.apply(&old_chain(BackendChoice::Auto, Hook::Xdp)).unwrap();
         let half = place.hook_folder(Hook::Xdp).join("gen-7").join("members").join("test+a");
         std::fs::create_dir_all(half.join("maps")).unwrap();
         let map = aya::maps::MapData::from_pin(place.hook_folder(Hook::Xdp).join("gen-1/counters"));
@@ -133,6 +150,6 @@ fn a_half_pinned_generation_is_swept_and_the_running_one_stays() {
         assert_eq!(engine.sweep().unwrap(), 2);
         assert!(!half.exists() && !orphan.exists());
         assert_eq!(engine.test_run(&at(Hook::Xdp), &packet(), 1).unwrap().unwrap().code, 2);
-        assert!(engine.plan(&old_chain(Hook::Xdp)).unwrap().is_empty());
+        assert!(engine.plan(&old_chain(BackendChoice::Auto, Hook::Xdp)).unwrap().is_empty());
     });
 }

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test is shown")]
 
 mod chains;
+mod clsact;
 mod conformance;
 mod flood;
 mod killed;
