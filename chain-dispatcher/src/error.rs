@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::chain::HookPoint;
 use crate::choice::Unfit;
+use crate::fuse::{FuseError, STACK_BYTES_MAX};
 use crate::kinds::Backend;
 use crate::load::LoadError;
 use crate::record::RecordError;
@@ -216,6 +217,23 @@ pub enum ApplyError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The members cannot become one program.
+    #[error("the members cannot become one program; what runs now is untouched")]
+    Fuse(#[source] FuseError),
+    /// The verifier takes each member, and refuses all of them as one program.
+    #[error(
+        "each member loads alone, but the kernel's verifier refuses them as one program{}; the slots backend keeps them apart; what runs now is untouched. It said:\n{}",
+        stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        last_lines.join("\n")
+    )]
+    FusedVerifier {
+        /// Who needs the most stack, where that is the reason.
+        stack: Option<DeepStack>,
+        /// The end of its log.
+        last_lines: Vec<String>,
+        /// The error number's meaning.
+        source: io::Error,
+    },
     /// Our own dispatcher was refused.
     #[error("the kernel refused the dispatcher; what runs now is untouched")]
     Dispatcher(#[source] LoadError),
@@ -241,6 +259,18 @@ pub enum ApplyError {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+/// The member of a fused chain that needs the most stack.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    ": {member} needs {bytes} bytes of the {STACK_BYTES_MAX} that one path may use, and this kernel counts every function, the chain's own included, with at least 32"
+)]
+pub struct DeepStack {
+    /// Policy and name.
+    pub member: String,
+    /// Bytes of stack on its deepest path, as far as its instructions tell.
+    pub bytes: usize,
 }
 
 /// A hook could not be detached.
@@ -287,6 +317,8 @@ impl ApplyError {
             Self::Config { .. } => "chain.config_refused",
             Self::Load { .. } => "chain.load_refused",
             Self::Slot { .. } => "chain.slot_refused",
+            Self::Fuse(_) => "chain.fuse_refused",
+            Self::FusedVerifier { .. } => "chain.fused_verifier_refused",
             Self::Dispatcher(_) => "chain.dispatcher_refused",
             Self::Record(_) => "chain.record",
             Self::Observe(ObserveError::Busy { .. }) => "chain.busy",

@@ -18,7 +18,8 @@ use skep_artifact::hook::Hook;
 
 use crate::elf::{self, ElfError, Initial, InitialValue, Understood};
 use crate::kernel::objects::MapShape;
-pub(crate) use program::{As, Prepared, Tail, Types, finish};
+pub(crate) use maps::constants_map;
+pub(crate) use program::{As, Prepared, Relocated, Several, Tail, Types, finish};
 use shape::{is_section, shape_of};
 
 /// Why an object could not be brought into the kernel.
@@ -171,6 +172,12 @@ pub(crate) fn prepare(request: Request<'_>) -> Result<Prepared, LoadError> {
     contained(|| prepare_all(request))
 }
 
+/// As [`prepare`], for several programs of one object, which share its maps. The request's own
+/// program is not looked at.
+pub(crate) fn prepare_each(request: Request<'_>, programs: &[&str]) -> Result<Several, LoadError> {
+    contained(|| prepare_several(request, programs))
+}
+
 /// The loader library indexes where a damaged object points, and panics. Signed bytes can be damaged
 /// too, and nobody's object may end this process.
 fn contained<T>(work: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
@@ -204,9 +211,31 @@ fn read_outline(
 }
 
 fn prepare_all(request: Request<'_>) -> Result<Prepared, LoadError> {
+    let (name, hook, frags) = (request.program, request.hook, request.frags);
+    let Several { mut functions, tails, license, types, maps, constants } =
+        prepare_several(request, &[name])?;
+    let function = functions.pop().ok_or_else(|| no_such(name))?;
+    Ok(Prepared {
+        name: name.to_owned(),
+        hook,
+        frags,
+        license,
+        instructions: function.instructions,
+        func_info: function.func_info,
+        line_info: function.line_info,
+        types,
+        maps,
+        constants,
+        tails,
+    })
+}
+
+fn prepare_several(request: Request<'_>, programs: &[&str]) -> Result<Several, LoadError> {
     let (mut object, understood) = parse(request.bytes, request.config)?;
-    frags_of(&understood, request.program, request.hook)?;
-    keep_needed(&mut object, &understood.initial, request.program);
+    for program in programs {
+        frags_of(&understood, program, request.hook)?;
+    }
+    keep_needed(&mut object, &understood.initial, programs);
     let types = load_btf(&mut object)?;
     if object.has_btf_relocations() {
         // Parsed only when needed: the kernel's own type information takes megabytes.
@@ -221,29 +250,13 @@ fn prepare_all(request: Request<'_>) -> Result<Prepared, LoadError> {
     let mut tails = Vec::new();
     for Initial { map, index, value } in understood.initial {
         let InitialValue::Program(program) = value else { continue };
-        let function = function_of(&object, &program)?;
-        tails.push(Tail {
-            map,
-            index,
-            name: program,
-            instructions: function.instructions.clone(),
-            func_info: function.func_info.func_info.clone(),
-            line_info: function.line_info.line_info.clone(),
-        });
+        let Relocated { instructions, func_info, line_info } = function_of(&object, &program)?;
+        tails.push(Tail { map, index, name: program, instructions, func_info, line_info });
     }
-    let function = function_of(&object, request.program)?.clone();
-    Ok(Prepared {
-        name: request.program.to_owned(),
-        hook: request.hook,
-        frags: request.frags,
-        license: object.license,
-        instructions: function.instructions,
-        func_info: function.func_info.func_info,
-        line_info: function.line_info.line_info,
-        types,
-        maps,
-        tails,
-    })
+    let functions =
+        programs.iter().map(|name| function_of(&object, name)).collect::<Result<_, _>>()?;
+    let constants = maps::constants(&declared);
+    Ok(Several { functions, tails, license: object.license, types, maps, constants })
 }
 
 fn parse(bytes: &[u8], config: &EncodedConfig) -> Result<(Object, Understood), LoadError> {
@@ -282,20 +295,27 @@ fn frags_of(understood: &Understood, program: &str, hook: Hook) -> Result<bool, 
 }
 
 /// Lets go of the programs that are not wanted: what they ask of the kernel may not be there.
-fn keep_needed(object: &mut Object, initial: &[Initial], program: &str) {
+fn keep_needed(object: &mut Object, initial: &[Initial], programs: &[&str]) {
     let needed = |name: &str| {
-        name == program
+        programs.contains(&name)
             || initial.iter().any(|i| matches!(&i.value, InitialValue::Program(p) if p == name))
     };
     object.programs.retain(|name, _| needed(name));
 }
 
-fn function_of<'a>(object: &'a Object, program: &str) -> Result<&'a aya_obj::Function, LoadError> {
-    object
-        .programs
-        .get(program)
-        .and_then(|program| object.functions.get(&program.function_key()))
-        .ok_or_else(|| LoadError::NoSuchProgram { program: program.to_owned(), held: Vec::new() })
+fn function_of(object: &Object, program: &str) -> Result<Relocated, LoadError> {
+    let key = object.programs.get(program).map(aya_obj::Program::function_key);
+    let function = key.and_then(|key| object.functions.get(&key));
+    let function = function.ok_or_else(|| no_such(program))?;
+    Ok(Relocated {
+        instructions: function.instructions.clone(),
+        func_info: function.func_info.func_info.clone(),
+        line_info: function.line_info.line_info.clone(),
+    })
+}
+
+fn no_such(program: &str) -> LoadError {
+    LoadError::NoSuchProgram { program: program.to_owned(), held: Vec::new() }
 }
 
 fn load_btf(object: &mut Object) -> Result<Option<Types>, LoadError> {

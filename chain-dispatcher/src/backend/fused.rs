@@ -1,47 +1,220 @@
-//! The fused build: the members' instructions become one program with a generated walk. Refuses to
-//! know how that program is attached.
+//! The fused build: the members' instructions become one program with a generated walk. Each member
+//! is verified alone first, so that a refusal names it. Refuses to know how that program is attached
+//! and how programs are joined (`fuse` does).
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
+use aya_obj::generated::bpf_insn;
 use skep_artifact::Digest;
+use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
-use crate::backend::{Builder, Built, Job};
-use crate::choice::Unfit;
-use crate::error::{ApplyError, ObserveError};
+use crate::backend::{Builder, Built, BuiltMember, Job, shared};
+use crate::chain::Counting;
+use crate::error::{ApplyError, DeepStack, ObserveError};
+use crate::execute::{label, refusal};
+use crate::fuse::constants::{self, Moved, Pool};
+use crate::fuse::walk::{self, Ending, Place, SUPPORT};
+use crate::fuse::{self, Entry, License, Part};
+use crate::kinds::{Attachment, Backend};
+use crate::layout;
+use crate::load::{self, As, LoadError, Prepared, Request, Several, Types};
+use crate::observe::open_pin;
 use crate::pins::GenerationDir;
-use crate::record::ChainRecord;
+use crate::record::{ChainRecord, MemberRecord};
+use crate::{seeing, support};
+
+/// Raised with every change of the generated code: a chain built before it is built anew.
+const VERSION: &[u8] = b"fused 1";
+/// What the verifier says when a path needs more stack than there is.
+const STACK_WORDS: &str = "combined stack size";
 
 /// The members as they are prepared, and the one program.
 #[derive(Debug, Default)]
-pub(crate) struct Fused {}
+pub(crate) struct Fused {
+    members: Vec<Prepared>,
+    support: Option<Several>,
+    /// The constants of all of them; the program keeps it alive.
+    constants: Option<OwnedFd>,
+    program: Option<OwnedFd>,
+}
 
 impl Builder for Fused {
     fn load_member(
         &mut self,
         job: &Job<'_>,
-        _slot: usize,
-        _carried: BTreeMap<String, OwnedFd>,
+        slot: usize,
+        carried: BTreeMap<String, OwnedFd>,
     ) -> Result<(), ApplyError> {
-        Err(ApplyError::BackendUnavailable { backend: job.record.backend, why: Unfit::NotBuilt })
+        let Some(member) = job.members.get(slot) else { return Ok(()) };
+        let request = Request {
+            bytes: member.object.bytes(),
+            program: &member.program,
+            hook: job.spot.hook,
+            config: &member.config,
+            carried,
+            frags: job.frags,
+        };
+        let prepared = load::prepare(request).map_err(|error| refusal(member, error))?;
+        // Only the verifier's answer is wanted.
+        load::finish(&prepared, As::OnHook).map_err(|error| refusal(member, error))?;
+        self.members.push(prepared);
+        Ok(())
     }
 
     fn load_dispatcher(&mut self, job: &Job<'_>) -> Result<(), ApplyError> {
-        Err(ApplyError::BackendUnavailable { backend: job.record.backend, why: Unfit::NotBuilt })
+        if job.record.counting == Counting::On {
+            self.support = Some(prepare_support(job)?);
+        }
+        self.pool_constants().map_err(ApplyError::Dispatcher)?;
+        let labels: Vec<String> = job.members.iter().map(|member| label(member)).collect();
+        let parts = self.parts(&labels);
+        let steps: Vec<walk::Member> = job.record.members.iter().map(step).collect();
+        let place = Place { hook: job.spot.hook, ending: ending(job.record.backend) };
+        let main = match job.record.counting {
+            Counting::On => walk::counted(place, &steps),
+            Counting::Off => walk::quiet(place, &steps),
+        };
+        let fused = fuse::fuse(&parts, &main).map_err(ApplyError::Fuse)?;
+        let prepared = Prepared {
+            name: main.name.to_owned(),
+            hook: job.spot.hook,
+            frags: job.frags,
+            license: fused.license,
+            instructions: fused.instructions,
+            func_info: fused.func_info,
+            line_info: Vec::new(),
+            types: Some(Types::load(fused.btf).map_err(ApplyError::Dispatcher)?),
+            maps: BTreeMap::new(),
+            constants: BTreeMap::new(),
+            tails: Vec::new(),
+        };
+        let program = load::finish(&prepared, As::OnHook).map_err(|error| refused(&parts, error));
+        self.program = Some(program?);
+        Ok(())
     }
 
     fn built(&self) -> Built<'_> {
-        Built::default()
+        let members = self.members.iter();
+        Built {
+            dispatcher: self.program.as_ref(),
+            members: members.map(|m| BuiltMember { program: None, maps: &m.maps }).collect(),
+            shared: self.support.as_ref().map(|several| shared(&several.maps)).unwrap_or_default(),
+        }
+    }
+}
+
+impl Fused {
+    /// One map for the constants of all: a program may use 64 maps, and every object has one more
+    /// than it declares.
+    fn pool_constants(&mut self) -> Result<(), LoadError> {
+        let mut pool = Pool::default();
+        let mut moves = Vec::new();
+        let members = self.members.iter().map(|m| (&m.maps, &m.constants));
+        let support = self.support.iter().map(|s| (&s.maps, &s.constants));
+        for (maps, constants) in members.chain(support) {
+            for (name, bytes) in constants {
+                if let (Some(map), Some(by)) = (maps.get(name), pool.add(bytes)) {
+                    moves.push((map.as_raw_fd(), by));
+                }
+            }
+        }
+        if moves.len() < 2 {
+            return Ok(());
+        }
+        let map = load::constants_map("skep_rodata", &pool.bytes)?;
+        for (from, by) in moves {
+            let moved = Moved { from, to: map.as_raw_fd(), by };
+            self.code().for_each(|code| constants::redirect(code, moved));
+        }
+        self.constants = Some(map);
+        Ok(())
+    }
+
+    fn code(&mut self) -> impl Iterator<Item = &mut [bpf_insn]> {
+        let members = self.members.iter_mut().map(|m| m.instructions.as_mut_slice());
+        let support = self.support.iter_mut().flat_map(|s| &mut s.functions);
+        members.chain(support.map(|function| function.instructions.as_mut_slice()))
+    }
+
+    /// The members in order, then the functions that count.
+    fn parts<'a>(&'a self, labels: &'a [String]) -> Vec<Part<'a>> {
+        let members = self.members.iter().zip(labels).map(|(member, label)| Part {
+            label,
+            entries: &[Entry::Program],
+            license: License::Says(&member.license),
+            instructions: &member.instructions,
+            func_info: &member.func_info,
+            btf: member.types.as_ref().map(|types| types.bytes.as_slice()),
+        });
+        let support = self.support.iter().flat_map(|several| {
+            several.functions.iter().zip(SUPPORT).map(|(function, name)| Part {
+                label: name,
+                entries: &[Entry::Program],
+                license: License::Any,
+                instructions: &function.instructions,
+                func_info: &function.func_info,
+                btf: several.types.as_ref().map(|types| types.bytes.as_slice()),
+            })
+        });
+        members.chain(support).collect()
+    }
+}
+
+fn prepare_support(job: &Job<'_>) -> Result<Several, ApplyError> {
+    let config = EncodedConfig {
+        globals: BTreeMap::from([(
+            layout::NUMBER_GLOBAL.to_owned(),
+            layout::number(job.folder).to_vec(),
+        )]),
+        maps: BTreeMap::new(),
+    };
+    let request = Request {
+        bytes: support::object(job.spot.hook),
+        program: "",
+        hook: job.spot.hook,
+        config: &config,
+        carried: seeing::carried(job.running.as_ref())?,
+        frags: job.frags,
+    };
+    load::prepare_each(request, &SUPPORT).map_err(ApplyError::Dispatcher)
+}
+
+fn step(member: &MemberRecord) -> walk::Member {
+    walk::Member { proceed_on: member.proceed_on, mode: member.mode, failure: member.failure }
+}
+
+fn ending(backend: Backend) -> Ending {
+    match backend.attachment() {
+        Attachment::Tcx => Ending::Tcx,
+        Attachment::XdpLink | Attachment::XdpNetlink | Attachment::Clsact => Ending::AsItIs,
+    }
+}
+
+fn refused(parts: &[Part<'_>], error: LoadError) -> ApplyError {
+    match error {
+        LoadError::Verifier { last_lines, source, .. } => {
+            let deep = last_lines.iter().any(|line| line.contains(STACK_WORDS));
+            let deepest = if deep { fuse::deepest(parts) } else { None };
+            let stack =
+                deepest.map(|(member, bytes)| DeepStack { member: member.to_owned(), bytes });
+            ApplyError::FusedVerifier { stack, last_lines, source }
+        }
+        other => ApplyError::Dispatcher(other),
     }
 }
 
 /// What tells one version of the generated walk from another.
-pub(crate) fn identity(_hook: Hook) -> Digest {
-    Digest::of(b"fused 0")
+pub(crate) fn identity(hook: Hook) -> Digest {
+    Digest::of(&[VERSION, support::object(hook)].concat())
 }
 
-/// Whether a running generation is still as it was built.
-pub(crate) fn intact(_dir: &GenerationDir, _record: &ChainRecord) -> Result<bool, ObserveError> {
-    Ok(true)
+/// Whether a running generation is still as it was built: its program cannot change, its counters'
+/// pin can be removed.
+pub(crate) fn intact(dir: &GenerationDir, record: &ChainRecord) -> Result<bool, ObserveError> {
+    match record.counting {
+        Counting::On => Ok(open_pin(&dir.counters())?.is_some()),
+        Counting::Off => Ok(true),
+    }
 }

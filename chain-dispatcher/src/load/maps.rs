@@ -6,13 +6,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya_obj::EbpfSectionKind;
+use aya_obj::generated::bpf_map_type;
 use skep_artifact::config::EncodedConfig;
 
 use super::shape::{btf_types, kernel_name, shape_of};
 use super::{LoadError, Types};
 use crate::elf::{Initial, InitialValue};
-use crate::kernel::objects::{self, MapSpec};
+use crate::kernel::objects::{self, MapShape, MapSpec};
 use crate::kernel::sys;
+
+/// `BPF_F_RDONLY_PROG`.
+const RDONLY_PROG: u32 = 1 << 7;
 
 /// Makes every map that is not carried over.
 pub(super) fn make(
@@ -71,6 +75,35 @@ fn on_every_cpu(value: &[u8]) -> io::Result<Vec<u8>> {
     let mut padded = value.to_vec();
     padded.resize(value.len().next_multiple_of(8), 0);
     Ok(padded.repeat(objects::possible_cpus()?))
+}
+
+/// What the maps of constants hold.
+pub(super) fn constants(declared: &HashMap<String, aya_obj::Map>) -> BTreeMap<String, Vec<u8>> {
+    declared
+        .iter()
+        .filter(|(_, map)| map.section_kind() == EbpfSectionKind::Rodata && !map.data().is_empty())
+        .map(|(name, map)| (name.clone(), map.data().to_vec()))
+        .collect()
+}
+
+/// A map of one value that programs may read and nobody may write any more.
+pub(crate) fn constants_map(name: &str, bytes: &[u8]) -> Result<OwnedFd, LoadError> {
+    let refused = |source| LoadError::CreateMap { map: name.to_owned(), source };
+    let value_size = u32::try_from(bytes.len())
+        .map_err(|_| refused(io::Error::from(io::ErrorKind::InvalidInput)))?;
+    let shape = MapShape {
+        kind: bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
+        key_size: 4,
+        value_size,
+        max_entries: 1,
+        flags: RDONLY_PROG,
+    };
+    let map = sys::map_create(&MapSpec { name, shape, ..MapSpec::default() }, None);
+    let map = map.map_err(refused)?;
+    sys::map_update(map.as_fd(), &0u32.to_ne_bytes(), bytes)
+        .and_then(|()| sys::map_freeze(map.as_fd()))
+        .map_err(|source| LoadError::FillMap { map: name.to_owned(), source })?;
+    Ok(map)
 }
 
 fn named<'a>(maps: &'a BTreeMap<String, OwnedFd>, name: &str) -> Result<&'a OwnedFd, LoadError> {

@@ -35,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) line_info: Vec<bpf_line_info>,
     pub(crate) types: Option<Types>,
     pub(crate) maps: BTreeMap<String, OwnedFd>,
+    /// Content of those maps that hold constants.
+    pub(crate) constants: BTreeMap<String, Vec<u8>>,
     /// Programs of the same object that its program arrays begin with.
     pub(crate) tails: Vec<Tail>,
 }
@@ -45,6 +47,26 @@ pub(crate) struct Tail {
     pub(crate) map: String,
     pub(crate) index: u32,
     pub(crate) name: String,
+    pub(crate) instructions: Vec<bpf_insn>,
+    pub(crate) func_info: Vec<bpf_func_info>,
+    pub(crate) line_info: Vec<bpf_line_info>,
+}
+
+/// Several programs of one object, and what they share.
+#[derive(Debug)]
+pub(crate) struct Several {
+    /// In the order in which they were asked for.
+    pub(crate) functions: Vec<Relocated>,
+    pub(crate) tails: Vec<Tail>,
+    pub(crate) license: CString,
+    pub(crate) types: Option<Types>,
+    pub(crate) maps: BTreeMap<String, OwnedFd>,
+    pub(crate) constants: BTreeMap<String, Vec<u8>>,
+}
+
+/// One of them, with every function that it needs.
+#[derive(Debug)]
+pub(crate) struct Relocated {
     pub(crate) instructions: Vec<bpf_insn>,
     pub(crate) func_info: Vec<bpf_func_info>,
     pub(crate) line_info: Vec<bpf_line_info>,

@@ -2,12 +2,17 @@
 //! proceed-on × mode × length, on the dispatchers that really run.
 
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
-use skep_chain_dispatcher::Member;
+use skep_chain_dispatcher::{BackendChoice, Chain, Member};
 
 use crate::place::{Place, answering, at, chain, member, packet};
 
 /// What the design says happens, written down without looking at the dispatcher.
-fn meaning(hook: Hook, members: &[Member], answers: &[i32]) -> (i32, Vec<bool>) {
+fn meaning(
+    backend: BackendChoice,
+    hook: Hook,
+    members: &[Member],
+    answers: &[i32],
+) -> (i32, Vec<bool>) {
     let mut ran = vec![false; members.len()];
     let mut decision = if hook == Hook::Xdp { 2 } else { -1 };
     for (index, (member, answer)) in members.iter().zip(answers).enumerate() {
@@ -22,7 +27,8 @@ fn meaning(hook: Hook, members: &[Member], answers: &[i32]) -> (i32, Vec<bool>) 
             break;
         }
     }
-    (if hook == Hook::Xdp { decision } else { on_tcx(decision) }, ran)
+    let clsact = [BackendChoice::Tc, BackendChoice::TcFused].contains(&backend);
+    (if hook == Hook::Xdp || clsact { decision } else { on_tcx(decision) }, ran)
 }
 
 /// tcx knows NEXT, PASS, DROP and REDIRECT only.
@@ -45,7 +51,7 @@ impl Dice {
     }
 }
 
-fn check(hook: Hook, lengths: &[usize], chains_each: usize) {
+fn check(backend: BackendChoice, hook: Hook, lengths: &[usize], chains_each: usize) {
     Place::run_on(&[hook], |place| {
         let engine = place.engine();
         let mut dice = Dice(0x5eed);
@@ -78,13 +84,14 @@ fn check(hook: Hook, lengths: &[usize], chains_each: usize) {
                     answers.push(answer);
                     members.push(member);
                 }
-                let (expected, ran) = meaning(hook, &members, &answers);
+                let (expected, ran) = meaning(backend, hook, &members, &answers);
                 let told: Vec<_> = members
                     .iter()
                     .zip(&answers)
                     .map(|(m, answer)| (*answer, m.proceed_on, m.mode))
                     .collect();
-                engine.apply(&chain(hook, generation, members)).unwrap();
+                let wanted = Chain { backend, ..chain(hook, generation, members) };
+                engine.apply(&wanted).unwrap();
                 let outcome = engine.test_run(&at(hook), &packet(), 1).unwrap().unwrap();
                 assert_eq!(outcome.code, expected, "{told:?}");
                 let counters = engine.counters(&at(hook)).unwrap();
@@ -106,13 +113,24 @@ fn check(hook: Hook, lengths: &[usize], chains_each: usize) {
 
 #[test]
 fn xdp_chains_of_every_length_mean_what_the_design_says() {
-    check(Hook::Xdp, &[1, 2, 3, 5, 32], 24);
+    check(BackendChoice::Slots, Hook::Xdp, &[1, 2, 3, 5, 32], 24);
+}
+
+#[test]
+fn fused_xdp_chains_of_every_length_mean_what_the_design_says() {
+    check(BackendChoice::Fused, Hook::Xdp, &[1, 2, 3, 5, 32], 24);
 }
 
 #[test]
 fn tc_chains_of_every_length_mean_what_the_design_says() {
-    check(Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
-    check(Hook::TcEgress, &[2, 3], 8);
+    check(BackendChoice::Tcx, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
+    check(BackendChoice::Tcx, Hook::TcEgress, &[2, 3], 8);
+}
+
+#[test]
+fn fused_tc_chains_of_every_length_mean_what_the_design_says() {
+    check(BackendChoice::Fused, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
+    check(BackendChoice::Fused, Hook::TcEgress, &[2, 3], 8);
 }
 
 #[test]

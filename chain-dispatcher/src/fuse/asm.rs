@@ -1,0 +1,253 @@
+//! A small assembler for the code that Skep generates: instructions by name, jumps to labels, calls
+//! to functions of the parts. Knows the instruction set, no chain.
+
+use aya_obj::generated::{BPF_PSEUDO_CALL, bpf_insn};
+
+use super::FuseError;
+
+/// `BPF_JMP | BPF_JA`.
+const JUMP: u8 = 0x05;
+/// `BPF_JMP | BPF_EXIT`.
+const EXIT: u8 = 0x95;
+
+/// A register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct R(pub(crate) u8);
+
+/// Result, and scratch after calls.
+pub(crate) const R0: R = R(0);
+pub(crate) const R1: R = R(1);
+pub(crate) const R2: R = R(2);
+pub(crate) const R3: R = R(3);
+/// Kept across calls.
+pub(crate) const R6: R = R(6);
+pub(crate) const R7: R = R(7);
+pub(crate) const R8: R = R(8);
+pub(crate) const R9: R = R(9);
+
+/// When a jump is taken; all compare 32 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum If {
+    Equal,
+    NotEqual,
+    /// Unsigned.
+    Above,
+    /// Any of these bits is set.
+    AnyBit,
+}
+
+/// A place in the code, named before it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Label(usize);
+
+/// A function of a part: the part's number and the number of the function among its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Callee {
+    pub(crate) part: usize,
+    pub(crate) entry: usize,
+}
+
+/// Generated code, not yet placed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Assembly {
+    lines: Vec<(bpf_insn, To)>,
+    labels: Vec<Option<usize>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum To {
+    Next,
+    Label(Label),
+    Function(Callee),
+}
+
+/// Code with its jumps resolved, and the calls that wait for their functions' places.
+pub(super) struct Assembled {
+    pub(super) instructions: Vec<bpf_insn>,
+    pub(super) calls: Vec<(usize, Callee)>,
+}
+
+impl Assembly {
+    pub(crate) fn label(&mut self) -> Label {
+        self.labels.push(None);
+        Label(self.labels.len() - 1)
+    }
+
+    /// The label means the next instruction.
+    pub(crate) fn place(&mut self, label: Label) {
+        if let Some(place) = self.labels.get_mut(label.0) {
+            *place = Some(self.lines.len());
+        }
+    }
+
+    /// `to = from`, 64 bits.
+    pub(crate) fn copy(&mut self, to: R, from: R) {
+        self.line(0xbf, to, from, 0, 0);
+    }
+
+    /// `to = from`, 32 bits; the upper half becomes 0.
+    pub(crate) fn copy32(&mut self, to: R, from: R) {
+        self.line(0xbc, to, from, 0, 0);
+    }
+
+    /// `to = number`, 32 bits; the upper half becomes 0.
+    pub(crate) fn set(&mut self, to: R, number: i32) {
+        self.line(0xb4, to, R0, 0, number);
+    }
+
+    /// `to += number`, 32 bits.
+    pub(crate) fn add32(&mut self, to: R, number: i32) {
+        self.line(0x04, to, R0, 0, number);
+    }
+
+    /// `to += number`, 64 bits.
+    pub(crate) fn add(&mut self, to: R, number: i32) {
+        self.line(0x07, to, R0, 0, number);
+    }
+
+    /// `to += from`, 64 bits.
+    pub(crate) fn add_register(&mut self, to: R, from: R) {
+        self.line(0x0f, to, from, 0, 0);
+    }
+
+    /// `to -= from`, 64 bits.
+    pub(crate) fn subtract_register(&mut self, to: R, from: R) {
+        self.line(0x1f, to, from, 0, 0);
+    }
+
+    /// `to <<= by`, 64 bits.
+    pub(crate) fn shift(&mut self, to: R, by: i32) {
+        self.line(0x67, to, R0, 0, by);
+    }
+
+    /// `to = *(u32 *)(base + offset)`.
+    pub(crate) fn load32(&mut self, to: R, base: R, offset: i16) {
+        self.line(0x61, to, base, offset, 0);
+    }
+
+    /// `to = *(u64 *)(base + offset)`.
+    pub(crate) fn load(&mut self, to: R, base: R, offset: i16) {
+        self.line(0x79, to, base, offset, 0);
+    }
+
+    /// `*(u64 *)(base + offset) = from`.
+    pub(crate) fn store(&mut self, base: R, offset: i16, from: R) {
+        self.line(0x7b, base, from, offset, 0);
+    }
+
+    /// Jumps if the whole register is 0, or a null pointer.
+    pub(crate) fn jump_if_zero(&mut self, register: R, to: Label) {
+        self.line_to(0x15, register, R0, 0, 0, To::Label(to));
+    }
+
+    /// Jumps if the whole register is not 0.
+    pub(crate) fn jump_unless_zero(&mut self, register: R, to: Label) {
+        self.line_to(0x55, register, R0, 0, 0, To::Label(to));
+    }
+
+    /// `to <<= by`, 32 bits.
+    pub(crate) fn shift32(&mut self, to: R, by: R) {
+        self.line(0x6c, to, by, 0, 0);
+    }
+
+    /// Jumps if the register's lower half compares so with the number.
+    pub(crate) fn jump_if(&mut self, left: R, condition: If, right: i32, to: Label) {
+        let code = match condition {
+            If::Equal => 0x16,
+            If::NotEqual => 0x56,
+            If::Above => 0x26,
+            If::AnyBit => 0x46,
+        };
+        self.line_to(code, left, R0, 0, right, To::Label(to));
+    }
+
+    pub(crate) fn jump(&mut self, to: Label) {
+        self.line_to(JUMP, R0, R0, 0, 0, To::Label(to));
+    }
+
+    /// Calls a function of a part.
+    pub(crate) fn call(&mut self, callee: Callee) {
+        let pseudo = R(u8::try_from(BPF_PSEUDO_CALL).unwrap_or_default());
+        self.line_to(0x85, R0, pseudo, 0, -1, To::Function(callee));
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.line(EXIT, R0, R0, 0, 0);
+    }
+
+    /// Resolves the jumps. Lines that nothing leads to are left out: the verifier refuses them.
+    pub(super) fn assemble(&self) -> Result<Assembled, FuseError> {
+        let kept = self.reachable()?;
+        // Where each line, kept or not, would stand.
+        let places: Vec<usize> = kept
+            .iter()
+            .scan(0, |next, kept| {
+                let place = *next;
+                *next += usize::from(*kept);
+                Some(place)
+            })
+            .collect();
+        let mut assembled = Assembled { instructions: Vec::new(), calls: Vec::new() };
+        for ((line, to), _) in self.lines.iter().zip(&kept).filter(|(_, kept)| **kept) {
+            let mut instruction = *line;
+            let here = assembled.instructions.len();
+            match to {
+                To::Next => {}
+                To::Function(callee) => assembled.calls.push((here, *callee)),
+                To::Label(label) => {
+                    let there = places.get(self.line_of(*label)?).copied();
+                    let there = there.and_then(|there| i64::try_from(there).ok());
+                    instruction.off = there
+                        .zip(i64::try_from(here).ok())
+                        .and_then(|(there, here)| i16::try_from(there - here - 1).ok())
+                        .ok_or(FuseError::JumpTooFar)?;
+                }
+            }
+            assembled.instructions.push(instruction);
+        }
+        Ok(assembled)
+    }
+
+    /// For each line: whether some path from the first one leads to it.
+    fn reachable(&self) -> Result<Vec<bool>, FuseError> {
+        let mut kept = vec![false; self.lines.len()];
+        let mut waiting = vec![0];
+        while let Some(at) = waiting.pop() {
+            let (Some((line, to)), Some(keep)) = (self.lines.get(at), kept.get_mut(at)) else {
+                continue;
+            };
+            if std::mem::replace(keep, true) {
+                continue;
+            }
+            if let To::Label(label) = to {
+                waiting.push(self.line_of(*label)?);
+            }
+            if ![JUMP, EXIT].contains(&line.code) {
+                waiting.push(at + 1);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn line_of(&self, label: Label) -> Result<usize, FuseError> {
+        self.labels.get(label.0).copied().flatten().ok_or(FuseError::JumpTooFar)
+    }
+
+    fn line(&mut self, code: u8, dst: R, src: R, off: i16, imm: i32) {
+        self.line_to(code, dst, src, off, imm, To::Next);
+    }
+
+    fn line_to(&mut self, code: u8, dst: R, src: R, off: i16, imm: i32, to: To) {
+        self.lines.push((instruction(code, dst, src, off, imm), to));
+    }
+}
+
+pub(super) fn instruction(code: u8, dst: R, src: R, off: i16, imm: i32) -> bpf_insn {
+    bpf_insn {
+        code,
+        _bitfield_align_1: [],
+        _bitfield_1: bpf_insn::new_bitfield_1(dst.0, src.0),
+        off,
+        imm,
+    }
+}

@@ -1,0 +1,233 @@
+//! The code of one program as functions: where each begins and ends, whom it calls, what it needs.
+//! Checks what it reads; knows instructions, no kernel and no type information.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aya_obj::generated::{
+    BPF_PSEUDO_BTF_ID, BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD,
+    BPF_PSEUDO_MAP_VALUE, bpf_insn,
+};
+
+/// Classes of instructions, `BPF_CLASS`.
+const CLASS: u8 = 0x07;
+const LDX: u8 = 0x01;
+const ST: u8 = 0x02;
+const STX: u8 = 0x03;
+const JMP: u8 = 0x05;
+const JMP32: u8 = 0x06;
+/// `BPF_OP`.
+const OPERATION: u8 = 0xf0;
+const CALL: u8 = 0x80;
+const EXIT: u8 = 0x90;
+/// `BPF_JMP32 | BPF_JA`: its distance stands in `imm`.
+const LONG_JUMP: u8 = 0x06;
+/// `BPF_LD | BPF_DW | BPF_IMM`: two slots.
+pub(super) const LOAD_IMMEDIATE: u8 = 0x18;
+/// The frame pointer.
+const R10: u8 = 10;
+
+/// What is wrong with code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Damaged(&'static str),
+    KernelFunctions,
+    CallsItself,
+}
+
+/// A program cut into its functions.
+pub(super) struct Code<'a> {
+    pub(super) instructions: &'a [bpf_insn],
+    /// In the order of their instructions.
+    pub(super) functions: Vec<Function>,
+}
+
+pub(super) struct Function {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Instructions that name another function, and which.
+    pub(super) callees: Vec<(usize, usize)>,
+    /// The descriptors of the maps it uses.
+    pub(super) maps: BTreeSet<i32>,
+    /// Bytes of stack that it touches, as far as its loads and stores tell.
+    pub(super) stack: usize,
+}
+
+/// The longest path from one function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Reach {
+    pub(super) frames: usize,
+    pub(super) stack: usize,
+}
+
+impl<'a> Code<'a> {
+    /// Cuts a program at everything that is called, and at `starts`.
+    pub(super) fn read(
+        instructions: &'a [bpf_insn],
+        starts: impl Iterator<Item = usize>,
+    ) -> Result<Self, Fault> {
+        let mut begins: BTreeSet<usize> = starts.chain([0]).collect();
+        let mut named = Vec::new();
+        let mut at = 0;
+        while let Some(instruction) = instructions.get(at) {
+            if let Some(callee) = callee(at, *instruction)? {
+                begins.insert(callee);
+                named.push((at, callee));
+            }
+            at += width(*instruction);
+        }
+        if at != instructions.len() || at == 0 {
+            return Err(Fault::Damaged("its last instruction is half of one"));
+        }
+        let begins: Vec<usize> = begins.into_iter().collect();
+        if begins.last().is_some_and(|last| *last >= instructions.len()) {
+            return Err(Fault::Damaged("a function begins behind its end"));
+        }
+        let numbers: HashMap<usize, usize> =
+            begins.iter().enumerate().map(|(number, start)| (*start, number)).collect();
+        let ends = begins.iter().skip(1).copied().chain([instructions.len()]);
+        let mut functions = Vec::new();
+        for (start, end) in begins.iter().copied().zip(ends) {
+            let callees = named
+                .iter()
+                .filter(|(at, _)| (start..end).contains(at))
+                .filter_map(|(at, callee)| Some((*at, *numbers.get(callee)?)))
+                .collect();
+            functions.push(function(instructions, start, end, callees)?);
+        }
+        Ok(Self { instructions, functions })
+    }
+
+    /// The function that begins there.
+    pub(super) fn function_at(&self, start: usize) -> Option<usize> {
+        self.functions.iter().position(|function| function.start == start)
+    }
+
+    /// All functions that these need, themselves included, in order.
+    pub(super) fn needed(&self, from: &[usize]) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut waiting = from.to_vec();
+        while let Some(number) = waiting.pop() {
+            if let Some(function) = self.functions.get(number)
+                && found.insert(number)
+            {
+                waiting.extend(function.callees.iter().map(|(_, callee)| *callee));
+            }
+        }
+        found
+    }
+
+    /// Frames and stack on the longest paths from a function.
+    pub(super) fn reach(&self, from: usize) -> Result<Reach, Fault> {
+        let mut known = vec![None; self.functions.len()];
+        self.reach_of(from, &mut known, 0)
+    }
+
+    fn reach_of(
+        &self,
+        number: usize,
+        known: &mut Vec<Option<Reach>>,
+        depth: usize,
+    ) -> Result<Reach, Fault> {
+        // A path longer than there are functions goes round in a circle.
+        if depth > self.functions.len().min(super::FUNCTIONS_MAX) {
+            return Err(Fault::CallsItself);
+        }
+        if let Some(reach) = known.get(number).copied().flatten() {
+            return Ok(reach);
+        }
+        let Some(function) = self.functions.get(number) else { return Ok(Reach::default()) };
+        let mut below = Reach::default();
+        for (_, callee) in &function.callees {
+            let reach = self.reach_of(*callee, known, depth + 1)?;
+            below.frames = below.frames.max(reach.frames);
+            below.stack = below.stack.max(reach.stack);
+        }
+        let own = function.stack.next_multiple_of(super::STACK_ROUNDING);
+        let reach = Reach { frames: below.frames + 1, stack: below.stack + own };
+        if let Some(slot) = known.get_mut(number) {
+            *slot = Some(reach);
+        }
+        Ok(reach)
+    }
+}
+
+/// Slots that an instruction takes.
+pub(super) fn width(instruction: bpf_insn) -> usize {
+    if instruction.code == LOAD_IMMEDIATE { 2 } else { 1 }
+}
+
+/// The instruction that begins the function named here, if one is.
+fn callee(at: usize, instruction: bpf_insn) -> Result<Option<usize>, Fault> {
+    let source = u32::from(instruction.src_reg());
+    let calls = instruction.code == JMP | CALL;
+    if calls && source == BPF_PSEUDO_KFUNC_CALL {
+        return Err(Fault::KernelFunctions);
+    }
+    let names = calls && source == BPF_PSEUDO_CALL
+        || instruction.code == LOAD_IMMEDIATE && source == BPF_PSEUDO_FUNC;
+    if !names {
+        return Ok(None);
+    }
+    let there = i64::try_from(at).ok().map(|at| at + 1 + i64::from(instruction.imm));
+    let there = there.and_then(|there| usize::try_from(there).ok());
+    there.map(Some).ok_or(Fault::Damaged("a call leads before its beginning"))
+}
+
+fn function(
+    instructions: &[bpf_insn],
+    start: usize,
+    end: usize,
+    callees: Vec<(usize, usize)>,
+) -> Result<Function, Fault> {
+    let mut function = Function { start, end, callees, maps: BTreeSet::new(), stack: 0 };
+    let mut at = start;
+    while at < end {
+        let Some(instruction) = instructions.get(at) else { break };
+        if let Some(distance) = jump(*instruction) {
+            let there = i64::try_from(at).ok().map(|at| at + 1 + distance);
+            let there = there.and_then(|there| usize::try_from(there).ok());
+            if !there.is_some_and(|there| (start..end).contains(&there)) {
+                return Err(Fault::Damaged("a jump leaves its function"));
+            }
+        }
+        if instruction.code == LOAD_IMMEDIATE {
+            match u32::from(instruction.src_reg()) {
+                BPF_PSEUDO_MAP_FD | BPF_PSEUDO_MAP_VALUE => {
+                    function.maps.insert(instruction.imm);
+                }
+                0 | BPF_PSEUDO_BTF_ID | BPF_PSEUDO_FUNC => {}
+                _ => return Err(Fault::Damaged("it loads something that nobody knows")),
+            }
+        }
+        function.stack = function.stack.max(touched(*instruction));
+        at += width(*instruction);
+    }
+    if at != end {
+        return Err(Fault::Damaged("a function begins inside an instruction"));
+    }
+    Ok(function)
+}
+
+/// How far an instruction jumps, if it does.
+fn jump(instruction: bpf_insn) -> Option<i64> {
+    let (class, operation) = (instruction.code & CLASS, instruction.code & OPERATION);
+    match (class, operation) {
+        _ if instruction.code == LONG_JUMP => Some(i64::from(instruction.imm)),
+        (JMP, CALL | EXIT) => None,
+        (JMP | JMP32, _) => Some(i64::from(instruction.off)),
+        _ => None,
+    }
+}
+
+/// How far below the frame pointer an instruction reads or writes.
+fn touched(instruction: bpf_insn) -> usize {
+    let base = match instruction.code & CLASS {
+        LDX => instruction.src_reg(),
+        ST | STX => instruction.dst_reg(),
+        _ => return 0,
+    };
+    if base != R10 || instruction.off >= 0 {
+        return 0;
+    }
+    usize::from(instruction.off.unsigned_abs())
+}

@@ -1,0 +1,368 @@
+//! Many relocated programs become one: a generated main calls each, its functions move behind it,
+//! its types are merged. Pure: instructions and bytes in, instructions and bytes out. Knows no
+//! kernel, no object file, no pins; what a chain means lies in `walk`.
+
+pub(crate) mod asm;
+mod btf;
+mod code;
+pub(crate) mod constants;
+mod error;
+#[cfg(test)]
+mod tests;
+pub(crate) mod walk;
+pub(crate) mod wrap;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, CString};
+
+use aya_obj::generated::{bpf_func_info, bpf_insn};
+use skep_artifact::hook::Hook;
+
+use asm::{Assembled, Assembly};
+pub(crate) use btf::Linkage;
+use btf::{Merged, Source};
+use code::Code;
+pub use error::FuseError;
+
+/// `MAX_USED_MAPS`.
+const MAPS_MAX: usize = 64;
+/// `BPF_MAX_SUBPROGS`.
+const FUNCTIONS_MAX: usize = 256;
+/// `MAX_CALL_FRAMES`.
+const FRAMES_MAX: usize = 8;
+/// `MAX_BPF_STACK`, along a path.
+pub(crate) const STACK_BYTES_MAX: usize = 512;
+/// What kernels with a JIT round a frame up to. Kernels before 6.7 round every frame to 32 bytes
+/// and count 32 for one of none: they say no where this says maybe.
+const STACK_ROUNDING: usize = 16;
+/// `BPF_COMPLEXITY_LIMIT_INSNS`.
+const INSTRUCTIONS_MAX: usize = 1_000_000;
+
+/// One program to put in, relocated; its instructions name maps by descriptors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    /// What errors call it.
+    pub(crate) label: &'a str,
+    /// What the main may call, by number.
+    pub(crate) entries: &'a [Entry<'a>],
+    pub(crate) license: License<'a>,
+    pub(crate) instructions: &'a [bpf_insn],
+    pub(crate) func_info: &'a [bpf_func_info],
+    /// None for an object without type information: its functions get types that say the least.
+    pub(crate) btf: Option<&'a [u8]>,
+}
+
+/// A function that the main calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry<'a> {
+    /// The program itself. It becomes a static function: the verifier then takes any kind of
+    /// context pointer and of return type.
+    Program,
+    /// A function of that name, as it is.
+    Named(&'a str),
+}
+
+/// Under which terms a part may be joined with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum License<'a> {
+    /// A member's own words.
+    Says(&'a CStr),
+    /// Ours, which goes with any.
+    Any,
+}
+
+/// The generated function that the kernel calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Main {
+    /// As in C: letters, digits, underscores.
+    pub(crate) name: &'static str,
+    pub(crate) hook: Hook,
+    pub(crate) linkage: Linkage,
+    pub(crate) code: Assembly,
+}
+
+/// The one program.
+#[derive(Debug, Clone)]
+pub(crate) struct Fused {
+    pub(crate) instructions: Vec<bpf_insn>,
+    /// One for each function, in order.
+    pub(crate) func_info: Vec<bpf_func_info>,
+    pub(crate) btf: Vec<u8>,
+    pub(crate) license: CString,
+}
+
+/// A part, read and found good.
+struct Read<'a> {
+    part: &'a Part<'a>,
+    code: Code<'a>,
+    types: Option<Source<'a>>,
+    /// Ids in `types` by first instruction.
+    ids: BTreeMap<usize, u32>,
+    /// Functions that the main calls, in the order of the part's entries.
+    entries: Vec<usize>,
+    /// Functions that go into the result.
+    needed: BTreeSet<usize>,
+}
+
+/// Puts the parts behind the main. Deterministic.
+pub(crate) fn fuse(parts: &[Part<'_>], main: &Main) -> Result<Fused, FuseError> {
+    let license = license(parts)?;
+    let Assembled { mut instructions, calls } = main.code.assemble()?;
+    let mut read: Vec<Read<'_>> = parts.iter().map(read).collect::<Result<_, _>>()?;
+    for (number, part) in read.iter_mut().enumerate() {
+        // What nobody calls stays out: the verifier refuses code that cannot be reached.
+        let called = calls.iter().filter(|(_, callee)| callee.part == number);
+        let called = called.filter_map(|(_, callee)| part.entries.get(callee.entry).copied());
+        part.needed = part.code.needed(&called.collect::<Vec<_>>());
+    }
+    check_limits(&read)?;
+    let mut places = BTreeMap::new();
+    for (number, part) in read.iter().enumerate() {
+        append(&mut instructions, number, part, &mut places);
+    }
+    if instructions.len() > INSTRUCTIONS_MAX {
+        return Err(FuseError::TooLong { instructions: instructions.len() });
+    }
+    for (at, callee) in calls {
+        let there = read
+            .get(callee.part)
+            .and_then(|part| part.entries.get(callee.entry))
+            .and_then(|function| places.get(&(callee.part, *function)))
+            .ok_or_else(|| FuseError::NoSuchFunction {
+                member: read.get(callee.part).map_or("nobody", |part| part.part.label).to_owned(),
+                function: format!("number {}", callee.entry),
+            })?;
+        point(&mut instructions, at, *there)?;
+    }
+    let (func_info, btf) = types(&read, main, &places)?;
+    Ok(Fused { instructions, func_info, btf, license })
+}
+
+/// The part that needs the most stack, and how much: for an error that the kernel cannot attribute.
+pub(crate) fn deepest<'a>(parts: &[Part<'a>]) -> Option<(&'a str, usize)> {
+    parts
+        .iter()
+        .filter_map(|part| {
+            let read = read(part).ok()?;
+            let stacks = read.entries.iter().filter_map(|entry| read.code.reach(*entry).ok());
+            Some((part.label, stacks.map(|reach| reach.stack).max()?))
+        })
+        .max_by_key(|(_, stack)| *stack)
+}
+
+fn read<'a>(part: &'a Part<'a>) -> Result<Read<'a>, FuseError> {
+    let member = || part.label.to_owned();
+    let in_code = |fault| match fault {
+        code::Fault::Damaged(what) => FuseError::DamagedCode { member: member(), what },
+        code::Fault::KernelFunctions => FuseError::KernelFunctions { member: member() },
+        code::Fault::CallsItself => {
+            FuseError::DamagedCode { member: member(), what: "a function calls itself" }
+        }
+    };
+    let starts = part.func_info.iter().map(|info| info.insn_off as usize);
+    let code = Code::read(part.instructions, starts).map_err(in_code)?;
+    let types = part.btf.map(Source::read).transpose().map_err(|f| in_types(part.label, f))?;
+    let ids = part.func_info.iter().map(|i| (i.insn_off as usize, i.type_id)).collect();
+    let mut read = Read { part, code, types, ids, entries: Vec::new(), needed: BTreeSet::new() };
+    for entry in part.entries {
+        read.entries.push(read.entry(*entry)?);
+    }
+    let frames = |entry: &usize| read.code.reach(*entry).map_err(in_code);
+    for reach in read.entries.iter().map(frames).collect::<Result<Vec<_>, _>>()? {
+        if reach.frames + 1 > FRAMES_MAX {
+            return Err(FuseError::TooDeep { member: member(), frames: reach.frames + 1 });
+        }
+        if reach.stack > STACK_BYTES_MAX {
+            return Err(FuseError::Stack { member: member(), bytes: reach.stack });
+        }
+    }
+    Ok(read)
+}
+
+impl Read<'_> {
+    fn entry(&self, entry: Entry<'_>) -> Result<usize, FuseError> {
+        let name = match entry {
+            Entry::Program => return Ok(0),
+            Entry::Named(name) => name,
+        };
+        let id = self.types.as_ref().and_then(|types| types.function_named(name));
+        self.ids
+            .iter()
+            .find(|(_, found)| Some(**found) == id)
+            .and_then(|(start, _)| self.code.function_at(*start))
+            .ok_or_else(|| FuseError::NoSuchFunction {
+                member: self.part.label.to_owned(),
+                function: name.to_owned(),
+            })
+    }
+}
+
+fn in_types(label: &str, fault: btf::Fault) -> FuseError {
+    match fault {
+        btf::Fault::Damaged(what) => FuseError::DamagedTypes { member: label.to_owned(), what },
+        btf::Fault::TooLarge => FuseError::TooManyTypes,
+    }
+}
+
+fn check_limits(parts: &[Read<'_>]) -> Result<(), FuseError> {
+    let functions = 1 + parts.iter().map(|part| part.needed.len()).sum::<usize>();
+    if functions > FUNCTIONS_MAX {
+        return Err(FuseError::TooManyFunctions { functions });
+    }
+    let maps: BTreeSet<i32> = parts
+        .iter()
+        .flat_map(|part| part.needed.iter().filter_map(|number| part.code.functions.get(*number)))
+        .flat_map(|function| function.maps.iter().copied())
+        .collect();
+    if maps.len() > MAPS_MAX {
+        return Err(FuseError::TooManyMaps { maps: maps.len() });
+    }
+    Ok(())
+}
+
+/// Appends the functions that are needed and lets their calls lead to each other.
+fn append(
+    instructions: &mut Vec<bpf_insn>,
+    number: usize,
+    read: &Read<'_>,
+    places: &mut BTreeMap<(usize, usize), usize>,
+) {
+    for needed in &read.needed {
+        let Some(function) = read.code.functions.get(*needed) else { continue };
+        places.insert((number, *needed), instructions.len());
+        let body = read.code.instructions.get(function.start..function.end);
+        instructions.extend_from_slice(body.unwrap_or_default());
+    }
+    for needed in &read.needed {
+        let Some(function) = read.code.functions.get(*needed) else { continue };
+        let Some(place) = places.get(&(number, *needed)) else { continue };
+        for (at, callee) in &function.callees {
+            if let Some(there) = places.get(&(number, *callee)) {
+                // Both lie within a million instructions.
+                let _ = point(instructions, place + at - function.start, *there);
+            }
+        }
+    }
+}
+
+/// Lets the call or function address at `at` lead to `there`.
+fn point(instructions: &mut [bpf_insn], at: usize, there: usize) -> Result<(), FuseError> {
+    let distance = i64::try_from(there).ok().zip(i64::try_from(at).ok());
+    let distance = distance.and_then(|(there, at)| i32::try_from(there - at - 1).ok());
+    match (instructions.get_mut(at), distance) {
+        (Some(instruction), Some(distance)) => {
+            instruction.imm = distance;
+            Ok(())
+        }
+        _ => Err(FuseError::JumpTooFar),
+    }
+}
+
+/// One merged type information and the types of all functions.
+fn types(
+    parts: &[Read<'_>],
+    main: &Main,
+    places: &BTreeMap<(usize, usize), usize>,
+) -> Result<(Vec<bpf_func_info>, Vec<u8>), FuseError> {
+    let mut merged = Merged::new();
+    let ours = |fault| in_types(main.name, fault);
+    // Sizes of `struct xdp_md` and `struct __sk_buff`; the kernel goes by the names.
+    let context = if main.hook.is_tc() { ("__sk_buff", 192) } else { ("xdp_md", 24) };
+    let prototype = merged.prototype(Some(context)).map_err(ours)?;
+    let type_id = merged.function(main.name.as_bytes(), prototype, main.linkage).map_err(ours)?;
+    let mut func_info = vec![bpf_func_info { insn_off: 0, type_id }];
+    let unknown = merged.prototype(None).map_err(ours)?;
+    for (number, read) in parts.iter().enumerate() {
+        let found = part_types(&mut merged, read, unknown)
+            .map_err(|fault| in_types(read.part.label, fault))?;
+        for (function, type_id) in found {
+            let place = places.get(&(number, function)).copied().unwrap_or_default();
+            let insn_off = u32::try_from(place).map_err(|_| FuseError::JumpTooFar)?;
+            func_info.push(bpf_func_info { insn_off, type_id });
+        }
+    }
+    func_info.sort_by_key(|info| info.insn_off);
+    let btf = merged.to_bytes().map_err(ours)?;
+    Ok((func_info, btf))
+}
+
+/// The types of the needed functions of one part, taken over into the merged ones.
+fn part_types(
+    merged: &mut Merged,
+    read: &Read<'_>,
+    unknown: u32,
+) -> Result<Vec<(usize, u32)>, btf::Fault> {
+    let is_program = |function: usize| {
+        let entries = read.part.entries.iter().zip(&read.entries);
+        entries.into_iter().any(|(entry, n)| *entry == Entry::Program && *n == function)
+    };
+    // (function, its id, whether it becomes static)
+    let mut own = Vec::new();
+    let mut found = Vec::new();
+    for number in read.needed.iter().copied() {
+        let start = read.code.functions.get(number).map_or(0, |function| function.start);
+        match (&read.types, read.ids.get(&start)) {
+            (Some(types), Some(id)) => own.push((number, *id, types.function(*id)?)),
+            _ => {
+                let name = format!("function_{number}");
+                let id = merged.function(name.as_bytes(), unknown, Linkage::Static)?;
+                found.push((number, id));
+            }
+        }
+    }
+    let Some(types) = &read.types else { return Ok(found) };
+    let root = |(number, id, (_, prototype)): &(usize, u32, (&[u8], u32))| {
+        if is_program(*number) { *prototype } else { *id }
+    };
+    let roots: Vec<u32> = own.iter().map(root).collect();
+    let ids = merged.import(types, &roots)?;
+    for (function, root) in own.iter().zip(roots) {
+        let (number, _, (name, _)) = function;
+        let moved = ids.get(&root).copied().ok_or(btf::Fault::Damaged("a type is not there"))?;
+        let id = if is_program(*number) {
+            merged.function(name, moved, Linkage::Static)?
+        } else {
+            moved
+        };
+        found.push((*number, id));
+    }
+    Ok(found)
+}
+
+/// The one licence, if there can be one.
+fn license(parts: &[Part<'_>]) -> Result<CString, FuseError> {
+    let said: Vec<(&str, &CStr)> = parts
+        .iter()
+        .filter_map(|part| match part.license {
+            License::Says(text) => Some((part.label, text)),
+            License::Any => None,
+        })
+        .collect();
+    let Some((first, text)) = said.first().copied() else { return Ok(c"Dual BSD/GPL".to_owned()) };
+    let other = said.iter().find(|(_, license)| is_gpl(license) != is_gpl(text));
+    match other {
+        None => Ok(text.to_owned()),
+        Some((member, license)) => {
+            let (gpl, other, license) =
+                if is_gpl(text) { (first, *member, *license) } else { (*member, first, text) };
+            Err(FuseError::MixedLicenses {
+                gpl: gpl.to_owned(),
+                other: other.to_owned(),
+                license: license.to_string_lossy().into_owned(),
+            })
+        }
+    }
+}
+
+/// `license_is_gpl_compatible` of the kernel.
+fn is_gpl(license: &CStr) -> bool {
+    let compatible = [
+        c"GPL",
+        c"GPL v2",
+        c"GPL and additional rights",
+        c"Dual BSD/GPL",
+        c"Dual MIT/GPL",
+        c"Dual MPL/GPL",
+    ];
+    compatible.contains(&license)
+}

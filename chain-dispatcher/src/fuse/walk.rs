@@ -1,0 +1,164 @@
+//! The walk along a chain as generated code: exactly the meaning of `bpf/dispatcher.h`, with the
+//! masks, modes and failures as constants. Uses no stack. Knows what a chain means, no object and
+//! no kernel.
+
+mod counted;
+mod quiet;
+
+use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
+
+use super::asm::{Assembly, If, Label, R, R0, R1};
+use super::{Linkage, Main};
+pub(crate) use counted::SUPPORT;
+
+/// `SKEP_MISSED`: in a fused chain every member runs; one that answers this on purpose is treated as
+/// in every backend.
+const MISSED: i32 = 0x534b_4550;
+
+/// A member of the walk. Its program is the first entry of the part of the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) proceed_on: VerdictSet,
+    pub(crate) mode: Mode,
+    pub(crate) failure: Failure,
+}
+
+/// What is done with the chain's verdict before the kernel gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing.
+    AsItIs,
+    /// As `tcx_verdict` in `bpf/tc_dispatcher.bpf.c` does.
+    Tcx,
+}
+
+/// Where the chain is and how its verdict leaves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) hook: Hook,
+    pub(crate) ending: Ending,
+}
+
+/// The main that walks along these members and counts nothing: between two members stand three
+/// instructions where one verdict lets the chain go on.
+pub(crate) fn quiet(place: Place, members: &[Member]) -> Main {
+    main(place, quiet::walk(place, members))
+}
+
+/// The main that walks along these members and counts as the dispatchers do. Behind the members'
+/// parts stands one for each function of [`SUPPORT`].
+pub(crate) fn counted(place: Place, members: &[Member]) -> Main {
+    main(place, counted::walk(place, members))
+}
+
+fn main(place: Place, code: Assembly) -> Main {
+    let name = if place.hook.is_tc() { "skep_tc_fused" } else { "skep_xdp_fused" };
+    Main { name, hook: place.hook, linkage: Linkage::Global, code }
+}
+
+/// The chain's verdict so far, as the code knows it at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum So {
+    /// This, whatever the packet.
+    Always(i32),
+    /// What R7 holds.
+    InR7,
+}
+
+/// Whether nobody behind this enforcing member ever runs.
+fn is_last(place: Place, member: Member, later: &[Member]) -> bool {
+    let ends = place.codes(member.proceed_on).is_empty() && member.failure == Failure::Closed;
+    later.is_empty() || ends
+}
+
+/// Whether the verdict of a member may still count when these have run: an enforcing member that
+/// fails closed always replaces it.
+fn is_read(later: &[Member]) -> bool {
+    let next = later.iter().find(|member| member.mode == Mode::Enforce);
+    next.is_none_or(|member| member.failure == Failure::Open)
+}
+
+impl Place {
+    /// Jumps to `out` unless the answer in R0 is a verdict of the hook; gives the register that
+    /// holds its `SKEP_INDEX`, 64 bits wide where it is `to`.
+    fn index(self, code: &mut Assembly, to: R, out: Label) -> R {
+        code.copy32(to, R0);
+        if self.hook.is_tc() {
+            code.add32(to, 1);
+        }
+        code.jump_if(to, If::Above, self.index_max(), out);
+        to
+    }
+
+    /// As `index` where only the jump matters.
+    fn refuse_strange(self, code: &mut Assembly, out: Label) {
+        if self.hook.is_tc() {
+            self.index(code, R1, out);
+        } else {
+            code.jump_if(R0, If::Above, self.index_max(), out);
+        }
+    }
+
+    /// `tcx_verdict` in `bpf/tc_dispatcher.bpf.c`, with R0 any answer: tcx knows four verdicts. Then
+    /// the end.
+    fn leave_tcx(self, code: &mut Assembly) {
+        let (out, drop) = (code.label(), code.label());
+        for stays in [Verdict::Ok, Verdict::Shot, Verdict::Redirect] {
+            code.jump_if(R0, If::Equal, self.code_of(stays), out);
+        }
+        for drops in [self.code_of(Verdict::Stolen), self.code_of(Verdict::Trap), MISSED] {
+            code.jump_if(R0, If::Equal, drops, drop);
+        }
+        code.set(R0, self.unknown());
+        code.place(out);
+        code.exit();
+        code.place(drop);
+        code.set(R0, self.closed());
+        code.exit();
+    }
+
+    /// The codes of a set, the common ones first.
+    fn codes(self, set: VerdictSet) -> Vec<i32> {
+        let common = [Verdict::Pass, Verdict::Unspec, Verdict::Ok, Verdict::Pipe];
+        let mut verdicts: Vec<Verdict> =
+            self.hook.verdicts().into_iter().filter(|verdict| set.contains(*verdict)).collect();
+        verdicts.sort_by_key(|verdict| {
+            common.iter().position(|known| known == verdict).unwrap_or(common.len())
+        });
+        verdicts.into_iter().map(|verdict| self.code_of(verdict)).collect()
+    }
+
+    fn code_of(self, verdict: Verdict) -> i32 {
+        verdict.code(self.hook).unwrap_or_else(|| self.unknown())
+    }
+
+    /// `SKEP_UNKNOWN_VERDICT`: ABORTED, UNSPEC.
+    fn unknown(self) -> i32 {
+        if self.hook.is_tc() { -1 } else { 0 }
+    }
+
+    /// `SKEP_CLOSED_VERDICT`: DROP, SHOT.
+    fn closed(self) -> i32 {
+        if self.hook.is_tc() { 2 } else { 1 }
+    }
+
+    /// `SKEP_END_VERDICT`: PASS, UNSPEC.
+    fn end(self) -> i32 {
+        if self.hook.is_tc() { -1 } else { 2 }
+    }
+
+    /// Codes for which `SKEP_IS_DROP` holds.
+    fn drops(self) -> &'static [i32] {
+        if self.hook.is_tc() { &[2, 4, 8] } else { &[0, 1] }
+    }
+
+    /// `SKEP_INDEX` is the code plus this.
+    fn shift(self) -> i32 {
+        i32::from(self.hook.is_tc())
+    }
+
+    /// `SKEP_INDEX_MAX`: REDIRECT, TRAP + 1.
+    fn index_max(self) -> i32 {
+        if self.hook.is_tc() { 9 } else { 4 }
+    }
+}
