@@ -11,4 +11,5 @@ mod flood;
 mod killed;
 mod objects;
 mod others;
+mod packets;
 mod place;

@@ -94,6 +94,22 @@ impl Place {
         ip(&["-n", &self.inner, "link", "del", "skep0"]);
     }
 
+    /// Name of the inner namespace.
+    pub(crate) fn inner(&self) -> &str {
+        &self.inner
+    }
+
+    /// Name of the outer namespace.
+    pub(crate) fn outer(&self) -> &str {
+        &self.outer
+    }
+
+    /// The number of an interface of the inner namespace.
+    pub(crate) fn ifindex(&self, interface: &str) -> u32 {
+        let told = ip_says(&["-n", &self.inner, "-o", "link", "show", interface]);
+        told.split(':').next().unwrap().parse().unwrap()
+    }
+
     pub(crate) fn enter_inner(&self) {
         enter(&self.inner);
     }
@@ -207,6 +223,11 @@ fn enter(namespace: &str) {
 }
 
 pub(crate) fn ip(arguments: &[&str]) {
+    ip_says(arguments);
+}
+
+/// Runs ip and gives what it prints.
+pub(crate) fn ip_says(arguments: &[&str]) -> String {
     let output = Command::new("ip").args(arguments).output().expect("iproute2 is installed");
     assert!(
         output.status.success(),
@@ -214,6 +235,7 @@ pub(crate) fn ip(arguments: &[&str]) {
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Compiles C for BPF; the same text once per process. A first line `// clang: …` adds arguments.
