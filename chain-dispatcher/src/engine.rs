@@ -9,6 +9,7 @@ use crate::backend::{self, Job, Spot, tc, tcx};
 use crate::chain::{Chain, Counting, HookPoint, Member, in_order};
 use crate::choice;
 use crate::counters::{self, MemberCounters};
+use crate::drops::{DropStream, DropsError, Roots};
 use crate::error::{ApplyError, DetachError, EngineError, ObserveError};
 use crate::execute::{Execution, refusal};
 use crate::features;
@@ -20,6 +21,7 @@ use crate::lock;
 use crate::observe::{self, Gone, Look, ObservedChain};
 use crate::pins::{self, HookDir, HookKey};
 use crate::record::ChainRecord;
+use crate::seeing::{self, Sampling, Seeing, SeeingError};
 use crate::swap::{self, Blocked, Seen, SeenFolder, Step, SwapPlan, Wanted, WantedMember};
 use crate::testrun::{self, Outcome, TestRunError};
 
@@ -135,6 +137,23 @@ impl Engine {
     pub fn counters(&self, at: &HookPoint) -> Result<Vec<MemberCounters>, ObserveError> {
         let look = self.look(at)?;
         counters::read(&look.dir, at.hook, &look.seen)
+    }
+
+    /// How closely the chain on a hook is looked at.
+    pub fn seeing(&self, at: &HookPoint) -> Result<Seeing, SeeingError> {
+        seeing::read(self.look(at)?, at)
+    }
+
+    /// Switches the timing of packets on a hook while they pass: none is lost, nothing is replaced.
+    pub fn set_timing(&self, at: &HookPoint, timing: Sampling) -> Result<(), SeeingError> {
+        seeing::set_timing(self.look(at)?, at, timing)
+    }
+
+    /// The drops of a hook from now on, one in `one_in`. One reader per hook at a time; telling ends
+    /// with the stream.
+    pub fn drops(&self, at: &HookPoint, one_in: u32) -> Result<DropStream, DropsError> {
+        let roots = Roots { pins: self.root.clone(), libxdp: self.libxdp_root.clone() };
+        DropStream::open(roots, at, one_in)
     }
 
     /// Runs the chain that is live on a hook over a packet, `times` times, without any traffic. Its

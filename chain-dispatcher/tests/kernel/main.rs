@@ -13,3 +13,4 @@ mod objects;
 mod others;
 mod packets;
 mod place;
+mod seeing;
