@@ -16,7 +16,10 @@ mod plan;
 mod policy;
 mod publish;
 mod pull;
+#[cfg(feature = "local")]
+mod run;
 mod search;
+mod sign;
 mod token;
 
 use crate::output::{Format, Output};
@@ -61,6 +64,8 @@ enum Command {
     Build(build::Args),
     /// Show what an object, a package folder or a published package does
     Inspect(inspect::Args),
+    /// Sign a built package where it lies
+    Sign(sign::Args),
     /// Build, sign and upload a package
     Publish(publish::Args),
     /// Look for packages
@@ -69,6 +74,9 @@ enum Command {
     Info(info::Args),
     /// Download a package after verifying it
     Pull(pull::Args),
+    /// Run a package on an interface of this host, without agent and registry
+    #[cfg(feature = "local")]
+    Run(Box<run::Args>),
     /// Claim and show namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
@@ -122,6 +130,9 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Search(args) => search::run(&args, &session).await,
         Command::Info(args) => info::run(&args, &session).await,
         Command::Pull(args) => pull::run(&args, &session).await,
+        Command::Sign(args) => sign::run(&args, &session),
+        #[cfg(feature = "local")]
+        Command::Run(args) => run::run(&args, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
         Command::Login(args) => login::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,

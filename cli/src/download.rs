@@ -2,7 +2,6 @@
 //! whether the package may be trusted.
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use indicatif::ProgressBar;
 use skep_api::client::Client;
 use skep_artifact::digest::Digest;
@@ -23,6 +22,7 @@ pub(crate) enum DownloadError {
 }
 
 /// Blobs by digest. What is in here has the content its digest says.
+#[derive(Default)]
 pub(crate) struct Blobs(BTreeMap<Digest, Vec<u8>>);
 
 impl Blobs {
@@ -41,7 +41,11 @@ impl Blobs {
         self.0.insert(Digest::of(&bytes), bytes);
     }
 
-    fn keep(&mut self, wanted: Digest, bytes: &Bytes) -> Result<(), DownloadError> {
+    /// Adds bytes that came from elsewhere under the digest they were asked for by.
+    ///
+    /// # Errors
+    /// [`DownloadError`] when they are others, or too many.
+    pub(crate) fn keep(&mut self, wanted: Digest, bytes: &[u8]) -> Result<(), DownloadError> {
         let found = Digest::of(bytes);
         if found != wanted {
             return Err(DownloadError::Digest { wanted, found });
@@ -65,7 +69,7 @@ pub(crate) async fn download(
     index: Digest,
     bar: &ProgressBar,
 ) -> anyhow::Result<Blobs> {
-    let mut blobs = Blobs(BTreeMap::new());
+    let mut blobs = Blobs::default();
     let bytes = client.manifest(name, &index, MANIFEST_JSON_BYTES_MAX).await?;
     blobs.keep(index, &bytes)?;
     let named = layout::references(&bytes).context("The package's index is refused.")?;

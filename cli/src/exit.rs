@@ -67,10 +67,31 @@ fn known(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if cause.is::<skep_trust::Refusal>() || cause.is::<DownloadError>() {
         return Some(Exit::Refused);
     }
+    #[cfg(feature = "local")]
+    if let Some(exit) = of_kernel(cause) {
+        return Some(exit);
+    }
     if let Some(settings) = cause.downcast_ref::<SettingsError>() {
         return Some(settings.exit());
     }
     cause.downcast_ref::<ClientError>().map(of_client)
+}
+
+/// What the chain engine says.
+#[cfg(feature = "local")]
+fn of_kernel(cause: &(dyn Error + 'static)) -> Option<Exit> {
+    use skep_chain_dispatcher::{ApplyError, ObserveError};
+    if let Some(ObserveError::InterfaceGone { .. }) = cause.downcast_ref() {
+        return Some(Exit::NotFound);
+    }
+    match cause.downcast_ref()? {
+        ApplyError::InterfaceGone { .. } => Some(Exit::NotFound),
+        ApplyError::Foreign { .. }
+        | ApplyError::GapRefused { .. }
+        | ApplyError::HookNotPermitted { .. } => Some(Exit::Refused),
+        ApplyError::TooManyMembers { .. } | ApplyError::UnusableName { .. } => Some(Exit::Usage),
+        _ => None,
+    }
 }
 
 fn of_client(error: &ClientError) -> Exit {

@@ -30,6 +30,10 @@ pub(crate) const AGENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a namespace role file stays valid after it was signed: 180 days.
 pub(crate) const ROLE_VALID_SECS: i64 = 180 * 86_400;
 
+/// How long a signature made by `skep sign` stays valid: 30 days. It is for trying a package on hosts at hand,
+/// and should not outlive that as a publication does.
+pub(crate) const LOCAL_ROLE_VALID_SECS: i64 = 30 * 86_400;
+
 /// Time between two samples of counters: long enough for the agent's next report.
 pub(crate) const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
 

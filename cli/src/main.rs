@@ -3,12 +3,15 @@
 //! Starts, hands over to one subcommand, and turns what went wrong into one message and one exit
 //! code. Refuses to know what any subcommand does.
 
+mod bundle;
 mod cmd;
 mod compile;
 mod download;
 mod exit;
 mod keys;
 mod limits;
+#[cfg(feature = "local")]
+mod local;
 mod local_agent;
 mod oci_folder;
 mod output;
@@ -18,6 +21,7 @@ mod publishing;
 mod render;
 mod resolve;
 mod settings;
+mod trusting;
 mod wait;
 
 use clap::Parser as _;

@@ -1,6 +1,7 @@
 //! Writes a verified package as an OCI layout folder, whole or not at all. Refuses to know how it
 //! was verified.
 
+use crate::bundle::{Bundle, ROLE_FILE};
 use crate::download::Blobs;
 use anyhow::Context as _;
 use serde_json::json;
@@ -10,16 +11,17 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Writes `folder`, which must not exist: `oci-layout`, `index.json`, `blobs/`, and each object
-/// under its own name. Returns the object files.
+/// Writes `folder`, which must not exist: `oci-layout`, `index.json`, `blobs/`, the role file, and each
+/// object under its own name. Returns the object files.
 ///
 /// # Errors
 /// When something cannot be written; then nothing is left behind.
 pub(crate) fn write(
     folder: &Path,
     package: &VerifiedPackage,
-    blobs: &Blobs,
+    bundle: &Bundle,
 ) -> anyhow::Result<Vec<PathBuf>> {
+    let blobs = &bundle.blobs;
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = || format!("{} cannot be written.", folder.display());
     fs::create_dir_all(parent).with_context(failed)?;
@@ -32,6 +34,7 @@ pub(crate) fn write(
     for (digest, bytes) in blobs.all() {
         put(&place("blobs/sha256").join(digest.hex()), bytes).with_context(failed)?;
     }
+    put(&place(ROLE_FILE), &bundle.role).with_context(failed)?;
     let mut objects = Vec::new();
     for claim in &package.manifest().objects {
         let object = claim.arch.first().and_then(|arch| package.object(arch.as_str()));

@@ -43,6 +43,28 @@ impl Output {
             .context("Standard output cannot be written.")
     }
 
+    /// One line of data among several, for programs that read along.
+    #[cfg(feature = "local")]
+    pub(crate) fn line(self, data: &impl Serialize) -> anyhow::Result<()> {
+        let json = serde_json::to_string(data).context("writing JSON")?;
+        self.text(&format!("{json}\n"))
+    }
+
+    /// Text on standard output, at once.
+    #[cfg(feature = "local")]
+    pub(crate) fn text(self, text: &str) -> anyhow::Result<()> {
+        let mut out = anstream::stdout().lock();
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .context("Standard output cannot be written.")
+    }
+
+    /// Whether a program reads standard output.
+    #[cfg(feature = "local")]
+    pub(crate) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
     /// A remark on standard error.
     pub(crate) fn say(self, line: &str) {
         // Standard error may be closed; a remark is not worth failing for.

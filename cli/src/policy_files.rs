@@ -99,14 +99,14 @@ fn documents(file: &Path) -> Result<Vec<PolicyDocument>, PolicyFileError> {
     Ok(documents)
 }
 
-/// `{ from: blocklist.csv }` and nothing else beside it.
-fn list_file(value: &Value) -> Option<String> {
+/// `{ from: blocklist.csv }` and nothing else beside it: the file it names.
+pub(crate) fn list_file(value: &Value) -> Option<String> {
     let map = value.as_object().filter(|map| map.len() == 1)?;
     map.get("from")?.as_str().map(str::to_owned)
 }
 
 /// A list of `key` or `key,value` lines; `#` begins a comment.
-fn read_list(path: &Path) -> Result<Value, PolicyFileError> {
+pub(crate) fn read_list(path: &Path) -> Result<Value, PolicyFileError> {
     let text = read_text(path, LIST_FILE_BYTES_MAX)?;
     let mut entries = Map::new();
     for (at, line) in text.lines().enumerate() {

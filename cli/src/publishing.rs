@@ -150,7 +150,7 @@ impl Publication<'_> {
         let package = &self.manifest.package;
         let namespace = package.name.namespace();
         let failed = |source| self.role_error(source);
-        let expires = expiry(now)?;
+        let expires = expiry(now, ROLE_VALID_SECS)?;
         let newest = self.client.role(namespace, MANIFEST_JSON_BYTES_MAX).await?;
         let mut role = match newest {
             None => Role::new(namespace.clone(), 1, &expires).map_err(failed)?,
@@ -209,9 +209,12 @@ fn body(blob: &Blob, bar: &ProgressBar) -> reqwest::Body {
     reqwest::Body::wrap_stream(stream::iter(moving))
 }
 
-/// When a role signed now expires, as TUF writes it.
-fn expiry(now: i64) -> anyhow::Result<String> {
-    let then = jiff::Timestamp::from_second(now.saturating_add(ROLE_VALID_SECS))
+/// When a role that is signed now for so many seconds expires, as TUF writes it.
+///
+/// # Errors
+/// When the clock is outside the years that can be written.
+pub(crate) fn expiry(now: i64, valid_secs: i64) -> anyhow::Result<String> {
+    let then = jiff::Timestamp::from_second(now.saturating_add(valid_secs))
         .context("The clock of this machine is far off; set it and try again.")?;
     Ok(then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
@@ -222,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_role_expires_half_a_year_after_it_was_signed() {
-        assert_eq!(expiry(0).unwrap(), "1970-06-30T00:00:00Z");
-        assert!(expiry(i64::MAX).is_err());
+        assert_eq!(expiry(0, ROLE_VALID_SECS).unwrap(), "1970-06-30T00:00:00Z");
+        assert!(expiry(i64::MAX, ROLE_VALID_SECS).is_err());
     }
 }

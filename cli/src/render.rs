@@ -9,6 +9,8 @@ pub(crate) mod packages;
 pub(crate) mod paint;
 pub(crate) mod plan;
 pub(crate) mod policies;
+#[cfg(feature = "local")]
+pub(crate) mod running;
 pub(crate) mod table;
 pub(crate) mod units;
 

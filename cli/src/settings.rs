@@ -198,6 +198,15 @@ impl Settings {
         Ok(self.file()?.with_file_name("signing.key"))
     }
 
+    /// Where the node policy lies that `skep run` trusts by when nobody names another.
+    ///
+    /// # Errors
+    /// [`SettingsError::NoHome`].
+    #[cfg(feature = "local")]
+    pub(crate) fn trust_default(&self) -> Result<PathBuf, SettingsError> {
+        Ok(self.file()?.with_file_name("trust.toml"))
+    }
+
     fn file(&self) -> Result<&Path, SettingsError> {
         self.file.as_deref().ok_or(SettingsError::NoHome)
     }

@@ -1,30 +1,29 @@
 //! `skep pull NAME[@VERSION]`: downloads, verifies everything a node would, then writes.
 
+use crate::bundle::Bundle;
 use crate::cmd::Session;
-use crate::download::{self, Blobs};
+use crate::download::Blobs;
 use crate::exit::Ends;
 use crate::oci_folder;
-use crate::project;
 use crate::render::paint;
 use crate::resolve::Reference;
+use crate::trusting::Trust;
 use anyhow::Context as _;
 use serde::Serialize;
 use skep_artifact::digest::Digest;
-use skep_artifact::hook::Hook;
 use skep_artifact::key::PublicKey;
 use skep_artifact::layout;
-use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
 use skep_artifact::manifest::Arch;
-use skep_artifact::name::Namespace;
-use skep_trust::{Floors, NodePolicy, VerifiedPackage, Wanted, verify_package};
-use std::path::PathBuf;
+use skep_trust::VerifiedPackage;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   skep pull skep/firewall@1.4.2 --key skep-ed25519:oE…=
   skep pull skep/firewall --policy /etc/skep/policy.toml --out firewall
 
-Writes an OCI layout (read by skopeo, oras, bpfman) with the objects beside it. Nothing is written
+Writes an OCI layout (read by skopeo, oras, bpfman) with the objects and the signature beside it; `skep run`
+takes the folder. Nothing is written
 unless the publisher's signature, every digest and every claim hold.")]
 pub(crate) struct Args {
     /// A package; the newest version when none is named
@@ -56,34 +55,24 @@ struct Pulled {
 
 pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let name = &args.package.name;
-    let policy = trusted(args)?;
-    let client = session.settings.client()?;
-    let version = match &args.package.version {
-        Some(version) => version.clone(),
-        None => client.package(name).await?.summary.version,
+    let trust = match &args.policy {
+        Some(path) => Trust::of_file(path)?,
+        None => Trust::of_keys(name.namespace(), &args.keys, args.threshold)?,
     };
-    let folder =
-        args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{version}", name.short())));
-    if folder.exists() {
-        let message =
-            format!("{} exists already. Choose another folder with --out.", folder.display());
-        return Err(Ends::usage(message).into());
+    let client = session.settings.client()?;
+    if let Some(folder) = &args.out {
+        refuse_existing(folder)?;
     }
-    let detail = client.version(name, &version).await?;
-    let role = client.role(name.namespace(), MANIFEST_JSON_BYTES_MAX).await?.ok_or_else(|| {
-        Ends::refusal(format!("The registry has no role file of {}, so nothing says that {name} {version} is genuine. Nothing was written.", name.namespace()))
-    })?;
-    let bar = session.out.transfer("downloading", detail.summary.size_bytes);
-    let mut blobs = download::download(&client, name, detail.summary.index, &bar).await?;
-    bar.finish_and_clear();
-    let wanted =
-        Wanted { name: name.clone(), version: version.clone(), index: detail.summary.index };
-    let fetched = |digest: &Digest| blobs.get(digest);
-    let now = session.now();
-    let package = verify_package(&policy, &role, &fetched, &wanted, &Floors::default(), now)
+    let mut bundle = Bundle::from_registry(&client, &args.package, session.out).await?;
+    let version = bundle.wanted.version.clone();
+    let default = || PathBuf::from(format!("{}-{version}", name.short()));
+    let folder = args.out.clone().unwrap_or_else(default);
+    refuse_existing(&folder)?;
+    let package = bundle
+        .verify(&trust.policy, session.now())
         .with_context(|| format!("{name} {version} was not written."))?;
-    add_referrers(&mut blobs, &package);
-    let objects = oci_folder::write(&folder, &package, &blobs)?;
+    add_referrers(&mut bundle.blobs, &package);
+    let objects = oci_folder::write(&folder, &package, &bundle)?;
     let pulled = Pulled {
         name: name.to_string(),
         version: version.to_string(),
@@ -93,6 +82,14 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         objects,
     };
     session.out.result(&pulled, || text(&pulled, &package))
+}
+
+fn refuse_existing(folder: &Path) -> Result<(), Ends> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let message = format!("{} exists already. Choose another folder with --out.", folder.display());
+    Err(Ends::usage(message))
 }
 
 fn text(pulled: &Pulled, package: &VerifiedPackage) -> String {
@@ -107,29 +104,6 @@ fn text(pulled: &Pulled, package: &VerifiedPackage) -> String {
         signers.join(", "),
         pulled.folder.display(),
         objects.join(" ")
-    )
-}
-
-/// The policy to verify by: a file, or one made of the keys on the command line.
-fn trusted(args: &Args) -> anyhow::Result<NodePolicy> {
-    let text = match &args.policy {
-        Some(path) => {
-            let bytes = project::read_bytes(path, MANIFEST_JSON_BYTES_MAX)?;
-            String::from_utf8(bytes).with_context(|| format!("{} is not text.", path.display()))?
-        }
-        None => policy_of_keys(args.package.name.namespace(), &args.keys, args.threshold),
-    };
-    let of = args.policy.as_ref().map_or("--key".to_owned(), |p| p.display().to_string());
-    NodePolicy::parse(&text).with_context(|| format!("The policy of {of} cannot be used."))
-}
-
-fn policy_of_keys(namespace: &Namespace, keys: &[PublicKey], threshold: u32) -> String {
-    let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-    let hooks: Vec<String> = Hook::ALL.iter().map(|hook| format!("\"{hook}\"")).collect();
-    format!(
-        "[[namespace]]\nname = \"{namespace}\"\nkeys = [{}]\nthreshold = {threshold}\nhooks = [{}]\n",
-        keys.join(", "),
-        hooks.join(", ")
     )
 }
 

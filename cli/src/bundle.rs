@@ -1,0 +1,58 @@
+//! A package with everything it is verified with: its blobs and its namespace's role file. Refuses to
+//! know whom to trust.
+
+use crate::download::{self, Blobs};
+use crate::exit::Ends;
+use crate::output::Output;
+use crate::resolve::Reference;
+use skep_api::client::Client;
+use skep_artifact::digest::Digest;
+use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
+use skep_trust::{Floors, NodePolicy, Refusal, VerifiedPackage, Wanted, verify_package};
+
+/// The namespace's role file beside a package on disk: its signature. `skep sign` and `skep pull` write it.
+pub(crate) const ROLE_FILE: &str = "skep.role.json";
+
+/// A package, not yet verified.
+pub(crate) struct Bundle {
+    pub wanted: Wanted,
+    /// Signed by the publisher, or not: verifying tells.
+    pub role: Vec<u8>,
+    pub blobs: Blobs,
+}
+
+impl Bundle {
+    /// Every check that a node makes before it loads a package, by a policy and a clock.
+    ///
+    /// # Errors
+    /// [`Refusal`] names the check.
+    pub(crate) fn verify(&self, policy: &NodePolicy, now: i64) -> Result<VerifiedPackage, Refusal> {
+        let fetched = |digest: &Digest| self.blobs.get(digest);
+        verify_package(policy, &self.role, &fetched, &self.wanted, &Floors::default(), now)
+    }
+
+    /// Downloads a package from a registry; the newest version when none is named.
+    ///
+    /// # Errors
+    /// A registry that fails or lacks it, or bytes that are not what was asked for.
+    pub(crate) async fn from_registry(
+        client: &Client,
+        reference: &Reference,
+        out: Output,
+    ) -> anyhow::Result<Self> {
+        let name = &reference.name;
+        let version = match &reference.version {
+            Some(version) => version.clone(),
+            None => client.package(name).await?.summary.version,
+        };
+        let detail = client.version(name, &version).await?;
+        let role = client.role(name.namespace(), MANIFEST_JSON_BYTES_MAX).await?.ok_or_else(|| {
+            Ends::refusal(format!("The registry has no role file of {}, so nothing says that {name} {version} is genuine.", name.namespace()))
+        })?;
+        let bar = out.transfer("downloading", detail.summary.size_bytes);
+        let blobs = download::download(client, name, detail.summary.index, &bar).await?;
+        bar.finish_and_clear();
+        let wanted = Wanted { name: name.clone(), version, index: detail.summary.index };
+        Ok(Self { wanted, role: role.to_vec(), blobs })
+    }
+}

@@ -1,0 +1,339 @@
+//! Taking a seat in a chain of this host and giving it back: every other seat is verified and loaded
+//! again around it, and the chain is switched in one operation. The agent's chains are never touched.
+//! Refuses to know command lines and what is shown.
+
+use crate::exit::Ends;
+use crate::local::Places;
+use crate::local::content::{Content, Proven};
+use crate::local::interface::{self, Interface};
+use crate::local::seat::{Held, Place, Seat, Seats, Standing, Stored, Wish};
+use anyhow::Context as _;
+use skep_artifact::hook::Hook;
+use skep_chain_dispatcher::{
+    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, Member,
+    MemberCounters, ObservedChain, Observer, XdpModeChoice,
+};
+
+/// What stands for the policy in the name of a member: nobody's, a person's at the keyboard.
+pub(crate) const POLICY: &str = "run";
+
+/// This host, as far as `skep run` may change it.
+pub(crate) struct Host {
+    engine: Engine,
+    seats: Seats,
+    agent: Observer,
+    netns: u64,
+}
+
+/// Somebody who wants a seat.
+pub(crate) struct Newcomer<'a> {
+    pub interface: &'a Interface,
+    pub hook: Hook,
+    /// Its name may be changed to one that is free, unless it was asked for.
+    pub seat: Seat,
+    pub name_asked_for: bool,
+    pub content: &'a Content,
+    pub proven: &'a Proven,
+    pub liberties: Liberties,
+}
+
+/// What a change of a chain may cost others, or packets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Liberties {
+    pub foreign: Foreign,
+    pub gap: Gap,
+}
+
+/// A seat that was taken.
+pub(crate) struct Joined {
+    pub place: Place,
+    pub at: HookPoint,
+    pub seat: Seat,
+    /// Of a seat in the foreground: let go of when this process ends.
+    pub _held: Option<Held>,
+    pub chain: ObservedChain,
+    /// Members that a killed process had left over, and that were removed on this occasion.
+    pub removed: Vec<String>,
+    /// Whether the agent has a chain on the same hook, beside this one.
+    pub beside_agent: bool,
+}
+
+/// What became of a hook when seats were given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Names of the seats.
+    pub names: Vec<String>,
+    /// How many members run on.
+    pub remaining: usize,
+}
+
+impl Host {
+    /// Opens pins and seats, for changing them.
+    ///
+    /// # Errors
+    /// When the kernel, or the rights of this process, do not allow it.
+    pub(crate) fn open(places: &Places) -> anyhow::Result<Self> {
+        if places.run_pin_root == places.agent_pin_root {
+            let message = "--run-pin-root and --agent-pin-root are the same folder. The agent would take off what `skep run` puts there; name two.";
+            return Err(Ends::usage(message).into());
+        }
+        let seats = Seats::open(&places.run_state)?;
+        let config = EngineConfig {
+            libxdp_root: places.libxdp_root.clone(),
+            ..EngineConfig::new(places.run_pin_root.clone())
+        };
+        let engine = Engine::open(config).context("This host cannot run chains.")?;
+        let agent = Observer::of(places.agent_pin_root.clone());
+        Ok(Self { engine, seats, agent, netns: interface::netns()? })
+    }
+
+    /// Puts a newcomer into the chain of its hook.
+    ///
+    /// # Errors
+    /// Whatever is in the way; what ran before runs on.
+    pub(crate) fn join(&self, newcomer: Newcomer<'_>) -> anyhow::Result<Joined> {
+        let Newcomer { interface, hook, mut seat, name_asked_for, content, proven, liberties } =
+            newcomer;
+        let at = HookPoint { interface: interface.name.clone(), hook };
+        let place = Place { netns: self.netns, ifindex: interface.index, hook };
+        let _locked = self.seats.lock()?;
+        let beside_agent = self.beside_agent(&at)?;
+        // What a killed process left over goes first: its name may be the one that is wanted now.
+        let removed = self.leave_locked(place, &|_| false)?.names;
+        let staying = self.seats.at(place)?;
+        let taken: Vec<&str> = staying.iter().map(|s| s.seat.name.as_str()).collect();
+        seat.name = free_name(&seat.name, &taken, name_asked_for, &at)?;
+        let mut members = staying.iter().map(again).collect::<anyhow::Result<Vec<_>>>()?;
+        members.push(member(&seat, proven)?);
+        let seated: Vec<&Seat> = staying.iter().map(|s| &s.seat).chain([&seat]).collect();
+        let wish = wish_of(&seated);
+        let held = self.seats.take(place, &seat, content)?;
+        let chain = match self.apply(&at, members, wish, liberties) {
+            Ok(chain) => chain,
+            Err(error) => {
+                self.seats.forget(place, &seat.name)?;
+                return Err(error);
+            }
+        };
+        Ok(Joined { place, at, seat, _held: held, chain, removed, beside_agent })
+    }
+
+    /// Gives seats of a hook back, those that were left over with them.
+    ///
+    /// # Errors
+    /// When the rest of the chain cannot be put together again; then all of it runs on.
+    pub(crate) fn leave(&self, place: Place, names: &[String]) -> anyhow::Result<Left> {
+        let _locked = self.seats.lock()?;
+        self.leave_locked(place, &|stored| names.contains(&stored.seat.name))
+    }
+
+    /// Gives back the seats that `goes` chooses, on every hook of an interface.
+    ///
+    /// # Errors
+    /// As [`Host::leave`].
+    pub(crate) fn stop(
+        &self,
+        interface: &Interface,
+        hook: Option<Hook>,
+        goes: &dyn Fn(&Stored) -> bool,
+    ) -> anyhow::Result<Vec<(HookPoint, Left)>> {
+        let _locked = self.seats.lock()?;
+        let mut stopped = Vec::new();
+        for place in self.seats.places()? {
+            let here = place.netns == self.netns && place.ifindex == interface.index;
+            if !here || hook.is_some_and(|hook| hook != place.hook) {
+                continue;
+            }
+            let left = self.leave_locked(place, goes)?;
+            if !left.names.is_empty() {
+                let at = HookPoint { interface: interface.name.clone(), hook: place.hook };
+                stopped.push((at, left));
+            }
+        }
+        Ok(stopped)
+    }
+
+    fn leave_locked(&self, place: Place, goes: &dyn Fn(&Stored) -> bool) -> anyhow::Result<Left> {
+        let (going, staying): (Vec<Stored>, Vec<Stored>) = self
+            .seats
+            .at(place)?
+            .into_iter()
+            .partition(|stored| stored.standing == Standing::LeftOver || goes(stored));
+        let names: Vec<String> = going.into_iter().map(|s| s.seat.name).collect();
+        let left = Left { names, remaining: staying.len() };
+        if left.names.is_empty() {
+            return Ok(left);
+        }
+        let current = interface::all()?.into_iter().find(|i| i.index == place.ifindex);
+        let Some(current) = current else {
+            // The interface took the chain along; what is left is to clear away.
+            self.engine.sweep().context("The pins of a vanished interface cannot be removed.")?;
+            self.seats.forget_all(place)?;
+            return Ok(Left { remaining: 0, ..left });
+        };
+        let at = HookPoint { interface: current.name, hook: place.hook };
+        if staying.is_empty() {
+            self.engine.detach(&at).with_context(|| format!("{at} runs on."))?;
+        } else {
+            let members = staying.iter().map(again).collect::<anyhow::Result<Vec<_>>>()?;
+            let seated: Vec<&Seat> = staying.iter().map(|s| &s.seat).collect();
+            self.apply(&at, members, wish_of(&seated), Liberties::default())?;
+        }
+        for name in &left.names {
+            self.seats.forget(place, name)?;
+        }
+        Ok(left)
+    }
+
+    /// What the hook of a seat runs now, with its counters; `None` when the seat was given back.
+    ///
+    /// # Errors
+    /// When the interface is gone or the kernel does not tell.
+    pub(crate) fn look(
+        &self,
+        joined: &Joined,
+    ) -> anyhow::Result<Option<(ObservedChain, Vec<MemberCounters>)>> {
+        if !self.seats.holds(joined.place, &joined.seat.name) {
+            return Ok(None);
+        }
+        let chain = self.engine.observe_hook(&joined.at)?;
+        let counters = self.engine.counters(&joined.at)?;
+        Ok(Some((chain, counters)))
+    }
+
+    /// Refuses an XDP hook that the agent runs a chain on; on tc both have their place.
+    fn beside_agent(&self, at: &HookPoint) -> anyhow::Result<bool> {
+        let chain = self.agent.observe_hook(at)?;
+        if chain.dispatcher_id.is_none() {
+            return Ok(false);
+        }
+        if at.hook.is_tc() {
+            return Ok(true);
+        }
+        let members = chain.members.len();
+        Err(Ends::refusal(format!(
+            "The agent of this host runs a chain of {members} on {at}, and an interface has room for one XDP chain. Put the package into a policy (`skep apply`), use --hook tc-ingress if it has a program for it, or take the agent's chain off first (`skep node detach --all`). Nothing was changed."
+        ))
+        .into())
+    }
+
+    fn apply(
+        &self,
+        at: &HookPoint,
+        members: Vec<Member>,
+        wish: Wish,
+        liberties: Liberties,
+    ) -> anyhow::Result<ObservedChain> {
+        let generation = self.engine.observe_hook(at)?.generation + 1;
+        let chain = Chain {
+            foreign: liberties.foreign,
+            backend: wish.backend,
+            xdp_mode: wish.xdp_mode,
+            gap: liberties.gap,
+            ..Chain::new(at.clone(), generation, members)
+        };
+        match self.engine.apply(&chain) {
+            Ok(applied) => Ok(applied.chain),
+            Err(ApplyError::Foreign { at, program }) => {
+                let name = if program.name.is_empty() { "without a name" } else { &program.name };
+                Err(Ends::refusal(format!(
+                    "{at} runs program {} ({name}), which Skep did not attach. Whoever attached it should take it off; --takeover takes it off for them, and packets pass unseen for a moment. Nothing was changed.",
+                    program.program_id
+                ))
+                .into())
+            }
+            Err(error @ ApplyError::GapRefused { .. }) => Err(Ends::refused(
+                format!(
+                    "{at} was not changed. --allow-gap allows packets to pass unseen for a moment."
+                ),
+                error,
+            )
+            .into()),
+            Err(error) => Err(error).with_context(|| format!("{at} was not changed.")),
+        }
+    }
+}
+
+/// What the seats of a chain ask for together: the newest that asks for something decides.
+fn wish_of(seats: &[&Seat]) -> Wish {
+    let newest_first = || {
+        let mut seats = seats.to_vec();
+        // The newcomer stands last among those of one second.
+        seats.reverse();
+        seats.sort_by_key(|seat| std::cmp::Reverse(seat.since));
+        seats.into_iter().map(|seat| seat.wish)
+    };
+    Wish {
+        backend: newest_first()
+            .map(|wish| wish.backend)
+            .find(|backend| *backend != BackendChoice::Auto)
+            .unwrap_or_default(),
+        xdp_mode: newest_first()
+            .map(|wish| wish.xdp_mode)
+            .find(|mode| *mode != XdpModeChoice::Auto)
+            .unwrap_or_default(),
+    }
+}
+
+/// Verifies a seat again, and says how it is loaded.
+fn again(stored: &Stored) -> anyhow::Result<Member> {
+    let seat = &stored.seat;
+    let failed = || {
+        format!(
+            "{}, which runs already, cannot be loaded again beside others. `skep run --stop {} --name {}` takes it off.",
+            seat.name, seat.interface, seat.name
+        )
+    };
+    let (content, accepted_at) = stored.content().with_context(failed)?;
+    let proven = content.prove(accepted_at).with_context(failed)?;
+    member(seat, &proven).with_context(failed)
+}
+
+fn member(seat: &Seat, proven: &Proven) -> anyhow::Result<Member> {
+    Ok(Member {
+        policy: POLICY.to_owned(),
+        name: seat.name.clone(),
+        program: seat.program.clone(),
+        object: proven.loadable(),
+        priority: seat.priority,
+        proceed_on: seat.proceed_on,
+        mode: seat.mode,
+        failure: seat.failure,
+        config: proven.encode(&seat.settings)?,
+    })
+}
+
+/// The name that was asked for, or the next free one of its kind.
+fn free_name(
+    wanted: &str,
+    taken: &[&str],
+    asked_for: bool,
+    at: &HookPoint,
+) -> Result<String, Ends> {
+    if !taken.contains(&wanted) {
+        return Ok(wanted.to_owned());
+    }
+    if asked_for {
+        return Err(Ends::usage(format!(
+            "{at} runs a member named {wanted} already. Choose another --name."
+        )));
+    }
+    let numbered = (2..).map(|number: u32| format!("{wanted}-{number}"));
+    let free = numbered.take(taken.len() + 1).find(|name| !taken.contains(&name.as_str()));
+    // One of n + 1 names is not among n.
+    Ok(free.unwrap_or_else(|| wanted.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_one_gets_a_number_unless_its_name_was_asked_for() {
+        let at = HookPoint { interface: "eth0".into(), hook: Hook::Xdp };
+        assert_eq!(free_name("a", &["b"], false, &at).unwrap(), "a");
+        assert_eq!(free_name("a", &["a", "a-2"], false, &at).unwrap(), "a-3");
+        let error = free_name("a", &["a"], true, &at).unwrap_err();
+        assert!(error.to_string().contains("eth0 xdp runs a member named a already"), "{error}");
+    }
+}

@@ -1,0 +1,60 @@
+//! Whom a command trusts: a node policy from a file, or one made of keys on the command line.
+//! Refuses to know what is verified with it.
+
+use crate::project;
+use anyhow::Context as _;
+use skep_artifact::hook::Hook;
+use skep_artifact::key::PublicKey;
+use skep_artifact::name::Namespace;
+use skep_trust::NodePolicy;
+use skep_trust::policy::POLICY_BYTES_MAX;
+use std::path::Path;
+
+/// A policy and the text it was read from, so that the same can be asked again later.
+#[derive(Debug, Clone)]
+pub(crate) struct Trust {
+    pub policy: NodePolicy,
+    #[cfg_attr(not(feature = "local"), expect(dead_code, reason = "only seats remember it"))]
+    pub text: String,
+}
+
+impl Trust {
+    /// Reads a node policy.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no policy.
+    pub(crate) fn of_file(path: &Path) -> anyhow::Result<Self> {
+        let bytes = project::read_bytes(path, POLICY_BYTES_MAX)?;
+        let text =
+            String::from_utf8(bytes).with_context(|| format!("{} is not text.", path.display()))?;
+        Self::of_text(text)
+            .with_context(|| format!("The policy of {} cannot be used.", path.display()))
+    }
+
+    /// A policy that accepts one namespace on every hook, signed by `threshold` of these keys.
+    ///
+    /// # Errors
+    /// When no set of signatures can meet the threshold.
+    pub(crate) fn of_keys(
+        namespace: &Namespace,
+        keys: &[PublicKey],
+        threshold: u32,
+    ) -> anyhow::Result<Self> {
+        let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+        let hooks: Vec<String> = Hook::ALL.iter().map(|hook| format!("\"{hook}\"")).collect();
+        let text = format!(
+            "[[namespace]]\nname = \"{namespace}\"\nkeys = [{}]\nthreshold = {threshold}\nhooks = [{}]\n",
+            keys.join(", "),
+            hooks.join(", ")
+        );
+        Self::of_text(text).context("The policy of --key cannot be used.")
+    }
+
+    /// A policy from its text.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn of_text(text: String) -> anyhow::Result<Self> {
+        Ok(Self { policy: NodePolicy::parse(&text)?, text })
+    }
+}
