@@ -16,7 +16,7 @@ use crate::error::{ApplyError, DeepStack, ObserveError};
 use crate::execute::{label, refusal};
 use crate::fuse::constants::{self, Moved, Pool};
 use crate::fuse::walk::{self, Ending, Place, SUPPORT};
-use crate::fuse::{self, Entry, License, Part};
+use crate::fuse::{self, License, Part};
 use crate::kinds::{Attachment, Backend};
 use crate::layout;
 use crate::load::{self, As, LoadError, Prepared, Request, Several, Types};
@@ -77,19 +77,7 @@ impl Builder for Fused {
             Counting::Off => walk::quiet(place, &steps),
         };
         let fused = fuse::fuse(&parts, &main).map_err(ApplyError::Fuse)?;
-        let prepared = Prepared {
-            name: main.name.to_owned(),
-            hook: job.spot.hook,
-            frags: job.frags,
-            license: fused.license,
-            instructions: fused.instructions,
-            func_info: fused.func_info,
-            line_info: Vec::new(),
-            types: Some(Types::load(fused.btf).map_err(ApplyError::Dispatcher)?),
-            maps: BTreeMap::new(),
-            constants: BTreeMap::new(),
-            tails: Vec::new(),
-        };
+        let prepared = prepared(job, main.name, fused).map_err(ApplyError::Dispatcher)?;
         let program = load::finish(&prepared, As::OnHook).map_err(|error| refused(&parts, error));
         self.program = Some(program?);
         Ok(())
@@ -142,27 +130,50 @@ impl Fused {
     fn parts<'a>(&'a self, labels: &'a [String]) -> Vec<Part<'a>> {
         let members = self.members.iter().zip(labels).map(|(member, label)| Part {
             label,
-            entries: &[Entry::Program],
             license: License::Says(&member.license),
             instructions: &member.instructions,
             func_info: &member.func_info,
             btf: member.types.as_ref().map(|types| types.bytes.as_slice()),
         });
-        let support = self.support.iter().flat_map(|several| {
-            several.functions.iter().zip(SUPPORT).map(|(function, name)| Part {
-                label: name,
-                entries: &[Entry::Program],
-                license: License::Any,
-                instructions: &function.instructions,
-                func_info: &function.func_info,
-                btf: several.types.as_ref().map(|types| types.bytes.as_slice()),
-            })
-        });
-        members.chain(support).collect()
+        members.chain(self.support.iter().flat_map(support_parts)).collect()
     }
 }
 
-fn prepare_support(job: &Job<'_>) -> Result<Several, ApplyError> {
+/// What was fused, ready to be loaded. The parts keep its maps.
+pub(crate) fn prepared(
+    job: &Job<'_>,
+    name: String,
+    fused: fuse::Fused,
+) -> Result<Prepared, LoadError> {
+    Ok(Prepared {
+        name,
+        hook: job.spot.hook,
+        frags: job.frags,
+        license: fused.license,
+        instructions: fused.instructions,
+        func_info: fused.func_info,
+        line_info: Vec::new(),
+        types: Some(Types::load(fused.btf)?),
+        maps: BTreeMap::new(),
+        constants: BTreeMap::new(),
+        tails: Vec::new(),
+    })
+}
+
+/// The functions that count, one part each, in the order of [`SUPPORT`].
+pub(crate) fn support_parts(several: &Several) -> impl Iterator<Item = Part<'_>> {
+    several.functions.iter().zip(SUPPORT).map(|(function, name)| Part {
+        label: name,
+        license: License::Any,
+        instructions: &function.instructions,
+        func_info: &function.func_info,
+        btf: several.types.as_ref().map(|types| types.bytes.as_slice()),
+    })
+}
+
+/// The functions that count and their maps; settings and the reader's ring go on from the running
+/// chain.
+pub(crate) fn prepare_support(job: &Job<'_>) -> Result<Several, ApplyError> {
     let config = EncodedConfig {
         globals: BTreeMap::from([(
             layout::NUMBER_GLOBAL.to_owned(),

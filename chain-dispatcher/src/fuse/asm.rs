@@ -1,5 +1,5 @@
 //! A small assembler for the code that Skep generates: instructions by name, jumps to labels, calls
-//! to functions of the parts. Knows the instruction set, no chain.
+//! to the parts. Knows the instruction set, no chain.
 
 use aya_obj::generated::{BPF_PSEUDO_CALL, bpf_insn};
 
@@ -40,13 +40,6 @@ pub(crate) enum If {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Label(usize);
 
-/// A function of a part: the part's number and the number of the function among its entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Callee {
-    pub(crate) part: usize,
-    pub(crate) entry: usize,
-}
-
 /// Generated code, not yet placed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Assembly {
@@ -58,13 +51,13 @@ pub(crate) struct Assembly {
 enum To {
     Next,
     Label(Label),
-    Function(Callee),
+    Part(usize),
 }
 
-/// Code with its jumps resolved, and the calls that wait for their functions' places.
+/// Code with its jumps resolved, and the calls that wait for the places of their parts.
 pub(super) struct Assembled {
     pub(super) instructions: Vec<bpf_insn>,
-    pub(super) calls: Vec<(usize, Callee)>,
+    pub(super) calls: Vec<(usize, usize)>,
 }
 
 impl Assembly {
@@ -165,10 +158,10 @@ impl Assembly {
         self.line_to(JUMP, R0, R0, 0, 0, To::Label(to));
     }
 
-    /// Calls a function of a part.
-    pub(crate) fn call(&mut self, callee: Callee) {
+    /// Calls the program of the part of that number.
+    pub(crate) fn call(&mut self, part: usize) {
         let pseudo = R(u8::try_from(BPF_PSEUDO_CALL).unwrap_or_default());
-        self.line_to(0x85, R0, pseudo, 0, -1, To::Function(callee));
+        self.line_to(0x85, R0, pseudo, 0, -1, To::Part(part));
     }
 
     pub(crate) fn exit(&mut self) {
@@ -193,7 +186,7 @@ impl Assembly {
             let here = assembled.instructions.len();
             match to {
                 To::Next => {}
-                To::Function(callee) => assembled.calls.push((here, *callee)),
+                To::Part(part) => assembled.calls.push((here, *part)),
                 To::Label(label) => {
                     let there = places.get(self.line_of(*label)?).copied();
                     let there = there.and_then(|there| i64::try_from(there).ok());

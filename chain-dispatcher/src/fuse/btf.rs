@@ -99,15 +99,6 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
-    /// The id of the function of that name, if there is one.
-    pub(super) fn function_named(&self, name: &str) -> Option<u32> {
-        (1u32..).zip(&self.places).find_map(|(id, (at, _))| {
-            let (kind, _) = self.kind_at(*at).ok()?;
-            let found = self.string(self.word(*at).ok()?).ok()?;
-            (kind == KIND_FUNC && found == name.as_bytes()).then_some(id)
-        })
-    }
-
     /// Name and prototype of a function.
     pub(super) fn function(&self, id: u32) -> Result<(&'a [u8], u32), Fault> {
         let (kind, name, prototype) = self.about(id)?;

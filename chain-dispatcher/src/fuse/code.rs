@@ -97,15 +97,10 @@ impl<'a> Code<'a> {
         Ok(Self { instructions, functions })
     }
 
-    /// The function that begins there.
-    pub(super) fn function_at(&self, start: usize) -> Option<usize> {
-        self.functions.iter().position(|function| function.start == start)
-    }
-
-    /// All functions that these need, themselves included, in order.
-    pub(super) fn needed(&self, from: &[usize]) -> BTreeSet<usize> {
+    /// All functions that one needs, itself included, in order.
+    pub(super) fn needed(&self, from: usize) -> BTreeSet<usize> {
         let mut found = BTreeSet::new();
-        let mut waiting = from.to_vec();
+        let mut waiting = vec![from];
         while let Some(number) = waiting.pop() {
             if let Some(function) = self.functions.get(number)
                 && found.insert(number)

@@ -95,13 +95,11 @@ pub enum FuseError {
         "the members have more type information together than the kernel takes; use the slots backend"
     )]
     TooManyTypes,
-    /// A function that the generated code calls is not there.
-    #[error("the code of {member} has no function named {function}")]
-    NoSuchFunction {
-        /// Whose code.
-        member: String,
-        /// The function.
-        function: String,
+    /// The generated code calls a part that was not given.
+    #[error("the chain calls part {part}, which it does not have")]
+    NoSuchPart {
+        /// Its number.
+        part: usize,
     },
     /// The generated code jumps further than an instruction can.
     #[error("the chain is too long for one program; use the slots backend")]

@@ -10,7 +10,6 @@ mod error;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;
-pub(crate) mod wrap;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
@@ -35,31 +34,23 @@ pub(crate) const STACK_BYTES_MAX: usize = 512;
 /// What kernels with a JIT round a frame up to. Kernels before 6.7 round every frame to 32 bytes
 /// and count 32 for one of none: they say no where this says maybe.
 const STACK_ROUNDING: usize = 16;
+/// The function of a part that the main calls: its first.
+const PROGRAM: usize = 0;
 /// `BPF_COMPLEXITY_LIMIT_INSNS`.
 const INSTRUCTIONS_MAX: usize = 1_000_000;
 
-/// One program to put in, relocated; its instructions name maps by descriptors.
+/// One program to put in, relocated; its instructions name maps by descriptors. The main calls its
+/// first function, which becomes static: the verifier then takes any kind of context pointer and of
+/// return type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
     /// What errors call it.
     pub(crate) label: &'a str,
-    /// What the main may call, by number.
-    pub(crate) entries: &'a [Entry<'a>],
     pub(crate) license: License<'a>,
     pub(crate) instructions: &'a [bpf_insn],
     pub(crate) func_info: &'a [bpf_func_info],
     /// None for an object without type information: its functions get types that say the least.
     pub(crate) btf: Option<&'a [u8]>,
-}
-
-/// A function that the main calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry<'a> {
-    /// The program itself. It becomes a static function: the verifier then takes any kind of
-    /// context pointer and of return type.
-    Program,
-    /// A function of that name, as it is.
-    Named(&'a str),
 }
 
 /// Under which terms a part may be joined with others.
@@ -75,7 +66,7 @@ pub(crate) enum License<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Main {
     /// As in C: letters, digits, underscores.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) hook: Hook,
     pub(crate) linkage: Linkage,
     pub(crate) code: Assembly,
@@ -98,9 +89,7 @@ struct Read<'a> {
     types: Option<Source<'a>>,
     /// Ids in `types` by first instruction.
     ids: BTreeMap<usize, u32>,
-    /// Functions that the main calls, in the order of the part's entries.
-    entries: Vec<usize>,
-    /// Functions that go into the result.
+    /// Functions that go into the result, by number.
     needed: BTreeSet<usize>,
 }
 
@@ -111,9 +100,9 @@ pub(crate) fn fuse(parts: &[Part<'_>], main: &Main) -> Result<Fused, FuseError> 
     let mut read: Vec<Read<'_>> = parts.iter().map(read).collect::<Result<_, _>>()?;
     for (number, part) in read.iter_mut().enumerate() {
         // What nobody calls stays out: the verifier refuses code that cannot be reached.
-        let called = calls.iter().filter(|(_, callee)| callee.part == number);
-        let called = called.filter_map(|(_, callee)| part.entries.get(callee.entry).copied());
-        part.needed = part.code.needed(&called.collect::<Vec<_>>());
+        if calls.iter().any(|(_, part)| *part == number) {
+            part.needed = part.code.needed(PROGRAM);
+        }
     }
     check_limits(&read)?;
     let mut places = BTreeMap::new();
@@ -123,16 +112,9 @@ pub(crate) fn fuse(parts: &[Part<'_>], main: &Main) -> Result<Fused, FuseError> 
     if instructions.len() > INSTRUCTIONS_MAX {
         return Err(FuseError::TooLong { instructions: instructions.len() });
     }
-    for (at, callee) in calls {
-        let there = read
-            .get(callee.part)
-            .and_then(|part| part.entries.get(callee.entry))
-            .and_then(|function| places.get(&(callee.part, *function)))
-            .ok_or_else(|| FuseError::NoSuchFunction {
-                member: read.get(callee.part).map_or("nobody", |part| part.part.label).to_owned(),
-                function: format!("number {}", callee.entry),
-            })?;
-        point(&mut instructions, at, *there)?;
+    for (at, part) in calls {
+        let there = places.get(&(part, PROGRAM)).copied().ok_or(FuseError::NoSuchPart { part })?;
+        point(&mut instructions, at, there)?;
     }
     let (func_info, btf) = types(&read, main, &places)?;
     Ok(Fused { instructions, func_info, btf, license })
@@ -144,8 +126,7 @@ pub(crate) fn deepest<'a>(parts: &[Part<'a>]) -> Option<(&'a str, usize)> {
         .iter()
         .filter_map(|part| {
             let read = read(part).ok()?;
-            let stacks = read.entries.iter().filter_map(|entry| read.code.reach(*entry).ok());
-            Some((part.label, stacks.map(|reach| reach.stack).max()?))
+            Some((part.label, read.code.reach(PROGRAM).ok()?.stack))
         })
         .max_by_key(|(_, stack)| *stack)
 }
@@ -163,38 +144,14 @@ fn read<'a>(part: &'a Part<'a>) -> Result<Read<'a>, FuseError> {
     let code = Code::read(part.instructions, starts).map_err(in_code)?;
     let types = part.btf.map(Source::read).transpose().map_err(|f| in_types(part.label, f))?;
     let ids = part.func_info.iter().map(|i| (i.insn_off as usize, i.type_id)).collect();
-    let mut read = Read { part, code, types, ids, entries: Vec::new(), needed: BTreeSet::new() };
-    for entry in part.entries {
-        read.entries.push(read.entry(*entry)?);
+    let reach = code.reach(PROGRAM).map_err(in_code)?;
+    if reach.frames + 1 > FRAMES_MAX {
+        return Err(FuseError::TooDeep { member: member(), frames: reach.frames + 1 });
     }
-    let frames = |entry: &usize| read.code.reach(*entry).map_err(in_code);
-    for reach in read.entries.iter().map(frames).collect::<Result<Vec<_>, _>>()? {
-        if reach.frames + 1 > FRAMES_MAX {
-            return Err(FuseError::TooDeep { member: member(), frames: reach.frames + 1 });
-        }
-        if reach.stack > STACK_BYTES_MAX {
-            return Err(FuseError::Stack { member: member(), bytes: reach.stack });
-        }
+    if reach.stack > STACK_BYTES_MAX {
+        return Err(FuseError::Stack { member: member(), bytes: reach.stack });
     }
-    Ok(read)
-}
-
-impl Read<'_> {
-    fn entry(&self, entry: Entry<'_>) -> Result<usize, FuseError> {
-        let name = match entry {
-            Entry::Program => return Ok(0),
-            Entry::Named(name) => name,
-        };
-        let id = self.types.as_ref().and_then(|types| types.function_named(name));
-        self.ids
-            .iter()
-            .find(|(_, found)| Some(**found) == id)
-            .and_then(|(start, _)| self.code.function_at(*start))
-            .ok_or_else(|| FuseError::NoSuchFunction {
-                member: self.part.label.to_owned(),
-                function: name.to_owned(),
-            })
-    }
+    Ok(Read { part, code, types, ids, needed: BTreeSet::new() })
 }
 
 fn in_types(label: &str, fault: btf::Fault) -> FuseError {
@@ -265,7 +222,7 @@ fn types(
     places: &BTreeMap<(usize, usize), usize>,
 ) -> Result<(Vec<bpf_func_info>, Vec<u8>), FuseError> {
     let mut merged = Merged::new();
-    let ours = |fault| in_types(main.name, fault);
+    let ours = |fault| in_types(&main.name, fault);
     // Sizes of `struct xdp_md` and `struct __sk_buff`; the kernel goes by the names.
     let context = if main.hook.is_tc() { ("__sk_buff", 192) } else { ("xdp_md", 24) };
     let prototype = merged.prototype(Some(context)).map_err(ours)?;
@@ -292,11 +249,7 @@ fn part_types(
     read: &Read<'_>,
     unknown: u32,
 ) -> Result<Vec<(usize, u32)>, btf::Fault> {
-    let is_program = |function: usize| {
-        let entries = read.part.entries.iter().zip(&read.entries);
-        entries.into_iter().any(|(entry, n)| *entry == Entry::Program && *n == function)
-    };
-    // (function, its id, whether it becomes static)
+    // Function, its id, its name and prototype.
     let mut own = Vec::new();
     let mut found = Vec::new();
     for number in read.needed.iter().copied() {
@@ -312,18 +265,15 @@ fn part_types(
     }
     let Some(types) = &read.types else { return Ok(found) };
     let root = |(number, id, (_, prototype)): &(usize, u32, (&[u8], u32))| {
-        if is_program(*number) { *prototype } else { *id }
+        if *number == PROGRAM { *prototype } else { *id }
     };
     let roots: Vec<u32> = own.iter().map(root).collect();
     let ids = merged.import(types, &roots)?;
     for (function, root) in own.iter().zip(roots) {
         let (number, _, (name, _)) = function;
         let moved = ids.get(&root).copied().ok_or(btf::Fault::Damaged("a type is not there"))?;
-        let id = if is_program(*number) {
-            merged.function(name, moved, Linkage::Static)?
-        } else {
-            moved
-        };
+        let id =
+            if *number == PROGRAM { merged.function(name, moved, Linkage::Static)? } else { moved };
         found.push((*number, id));
     }
     Ok(found)

@@ -42,17 +42,33 @@ pub(crate) struct Place {
 /// The main that walks along these members and counts nothing: between two members stand three
 /// instructions where one verdict lets the chain go on.
 pub(crate) fn quiet(place: Place, members: &[Member]) -> Main {
-    main(place, quiet::walk(place, members))
+    main(name(place), place, quiet::walk(place, members))
 }
 
 /// The main that walks along these members and counts as the dispatchers do. Behind the members'
 /// parts stands one for each function of [`SUPPORT`].
 pub(crate) fn counted(place: Place, members: &[Member]) -> Main {
-    main(place, counted::walk(place, members))
+    main(name(place), place, counted::walk(place, members, 0))
 }
 
-fn main(place: Place, code: Assembly) -> Main {
-    let name = if place.hook.is_tc() { "skep_tc_fused" } else { "skep_xdp_fused" };
+/// A global `int name(struct xdp_md *ctx)` around the one member that is the first part: gives its
+/// verdict whatever type its function declares, lets an observing member go on with PASS, and makes
+/// of no verdict what the kernel would.
+pub(crate) fn wrapped(name: &str, place: Place, member: Member) -> Main {
+    main(name.to_owned(), place, quiet::walk(place, &[member]))
+}
+
+/// As [`wrapped`], and counts as member `number` of its chain. Behind the member's part stands one
+/// for each function of [`SUPPORT`].
+pub(crate) fn wrapped_counted(name: &str, place: Place, number: usize, member: Member) -> Main {
+    main(name.to_owned(), place, counted::walk(place, &[member], number))
+}
+
+fn name(place: Place) -> String {
+    if place.hook.is_tc() { "skep_tc_fused" } else { "skep_xdp_fused" }.to_owned()
+}
+
+fn main(name: String, place: Place, code: Assembly) -> Main {
     Main { name, hook: place.hook, linkage: Linkage::Global, code }
 }
 

@@ -6,7 +6,7 @@
 use skep_artifact::hook::{Failure, Mode};
 
 use super::{Ending, MISSED, Member, Place, So, is_last};
-use crate::fuse::asm::{Assembly, Callee, If, Label, R, R0, R1, R2, R3, R6, R7, R8, R9};
+use crate::fuse::asm::{Assembly, If, Label, R, R0, R1, R2, R3, R6, R7, R8, R9};
 use crate::layout;
 
 /// The functions of `bpf/support.bpf.c` that the walk calls, in the order of their parts.
@@ -21,6 +21,8 @@ const DROPPED_MISSED: usize = 4;
 struct Walk {
     place: Place,
     code: Assembly,
+    /// Number of the first member in its chain, whose part is the first one.
+    first: usize,
     /// Number of the first support function's part.
     support: usize,
     /// R7 holds the chain's verdict, R2 the number of the member that decided it.
@@ -42,11 +44,12 @@ struct Rare {
     before: So,
 }
 
-pub(super) fn walk(place: Place, members: &[Member]) -> Assembly {
+/// `first`: number of the first member in its chain.
+pub(super) fn walk(place: Place, members: &[Member], first: usize) -> Assembly {
     let mut code = Assembly::default();
     let (out, out_missed) = (code.label(), code.label());
     let support = members.len();
-    let mut walk = Walk { place, code, support, out, out_missed, rare: Vec::new() };
+    let mut walk = Walk { place, code, first, support, out, out_missed, rare: Vec::new() };
     walk.members(members);
     walk.code
 }
@@ -57,15 +60,16 @@ impl Walk {
         let mut so = So::Always(self.place.end());
         // Who decided the verdict so far. A member that fails open and answers that it did not run
         // takes the blame for the one before; none does by accident.
-        let mut decider = 0;
+        let mut decider = self.first;
         let mut whole = true;
-        for (number, member) in members.iter().enumerate() {
-            self.call(number);
+        for (part, member) in members.iter().enumerate() {
+            let number = self.first + part;
+            self.call(number, part);
             if member.mode == Mode::Observe {
                 self.observe(number);
                 continue;
             }
-            let later = members.get(number + 1..).unwrap_or_default();
+            let later = members.get(part + 1..).unwrap_or_default();
             decider = number;
             if is_last(self.place, *member, later) && member.failure == Failure::Closed {
                 self.last(number, *member, so);
@@ -100,7 +104,7 @@ impl Walk {
     }
 
     /// Counts the bytes and calls the member.
-    fn call(&mut self, number: usize) {
+    fn call(&mut self, number: usize, part: usize) {
         if self.place.hook.is_tc() {
             // __sk_buff::len
             self.code.load32(R1, R6, 0);
@@ -115,7 +119,7 @@ impl Walk {
         self.code.add_register(R2, R1);
         self.code.store(R8, at, R2);
         self.code.copy(R1, R6);
-        self.code.call(Callee { part: number, entry: 0 });
+        self.code.call(part);
     }
 
     /// Counts what an observing member said, and goes on.
@@ -288,7 +292,7 @@ impl Walk {
     }
 
     fn support(&mut self, function: usize) {
-        self.code.call(Callee { part: self.support + function, entry: 0 });
+        self.code.call(self.support + function);
     }
 }
 

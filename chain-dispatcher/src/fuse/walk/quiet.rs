@@ -3,7 +3,7 @@
 use skep_artifact::hook::{Failure, Mode};
 
 use super::{Ending, MISSED, Member, Place, So, is_last, is_read};
-use crate::fuse::asm::{Assembly, Callee, If, Label, R0, R1, R2, R6, R7};
+use crate::fuse::asm::{Assembly, If, Label, R0, R1, R2, R6, R7};
 
 struct Walk {
     place: Place,
@@ -45,7 +45,7 @@ impl Walk {
             if number > 0 {
                 self.code.copy(R1, R6);
             }
-            self.code.call(Callee { part: number, entry: 0 });
+            self.code.call(number);
             if member.mode == Mode::Observe {
                 continue;
             }

@@ -1,0 +1,166 @@
+//! The generated walks mean what `bpf/dispatcher.h` says, for every chain of up to six members.
+
+use proptest::collection::vec;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest,
+};
+use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
+
+use super::machine::{LENGTH, Ran, run};
+use crate::fuse::walk::{self, Ending, Member, Place};
+use crate::layout::{
+    COUNTERS_BYTES, COUNTERS_MEMBERS_AT, COUNTERS_MISSED_AT, COUNTERS_VERDICTS_AT, VERDICT_UNKNOWN,
+};
+
+const MISSED: i32 = 0x534b_4550;
+
+/// What must happen, and for each member that runs the counter that goes up.
+struct Meaning {
+    verdict: i32,
+    counted: Vec<usize>,
+    told: Vec<(u64, i32, bool)>,
+}
+
+fn meaning(place: Place, members: &[Member], answers: &[i32]) -> Meaning {
+    let tc = place.hook.is_tc();
+    let mut verdict = if tc { -1 } else { 2 };
+    let (mut counted, mut who) = (Vec::new(), 0);
+    let mut missed_last = false;
+    for (number, (member, answer)) in members.iter().zip(answers).enumerate() {
+        if *answer == MISSED {
+            counted.push(COUNTERS_MISSED_AT);
+            if member.mode == Mode::Observe || member.failure == Failure::Open {
+                // The generated code has forgotten who decided before a member that fails open.
+                who = if member.mode == Mode::Observe { who } else { number };
+                continue;
+            }
+            (verdict, who, missed_last) = (if tc { 2 } else { 1 }, number, true);
+            break;
+        }
+        let known = Verdict::from_code(place.hook, *answer);
+        let index =
+            known.map_or(VERDICT_UNKNOWN, |_| usize::try_from(answer + i32::from(tc)).unwrap());
+        counted.push(COUNTERS_VERDICTS_AT + 8 * index);
+        if member.mode == Mode::Observe {
+            continue;
+        }
+        let said = known.unwrap_or(if tc { Verdict::Unspec } else { Verdict::Aborted });
+        (verdict, who) = (said.code(place.hook).unwrap(), number);
+        if !member.proceed_on.contains(said) {
+            break;
+        }
+    }
+    let drops: &[i32] = if tc { &[2, 4, 8] } else { &[0, 1] };
+    let told = (drops.contains(&verdict)).then(|| (who as u64, verdict, missed_last));
+    let verdict = match (place.ending, verdict) {
+        (Ending::AsItIs, verdict) => verdict,
+        (Ending::Tcx, 0 | 2 | 7) => verdict,
+        (Ending::Tcx, 4 | 8) => 2,
+        (Ending::Tcx, _) => -1,
+    };
+    Meaning { verdict, counted, told: told.into_iter().collect() }
+}
+
+fn places() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        Just(Place { hook: Hook::Xdp, ending: Ending::AsItIs }),
+        Just(Place { hook: Hook::TcIngress, ending: Ending::Tcx }),
+        Just(Place { hook: Hook::TcEgress, ending: Ending::AsItIs }),
+    ]
+}
+
+fn members(hook: Hook) -> impl Strategy<Value = Vec<(Member, i32)>> {
+    let verdicts = hook.verdicts();
+    let codes: Vec<i32> = verdicts.iter().map(|v| v.code(hook).unwrap()).collect();
+    let usual = if hook.is_tc() { -1 } else { 2 };
+    let answer = prop_oneof![
+        6 => Just(usual),
+        4 => proptest::sample::select(codes),
+        1 => prop_oneof![Just(MISSED), Just(77), Just(-7), any::<i32>()],
+    ];
+    let size = verdicts.len();
+    let set = prop_oneof![
+        3 => Just(VerdictSet::default_for(hook)),
+        2 => proptest::sample::subsequence(verdicts, 0..=size)
+            .prop_map(|chosen| chosen.into_iter().collect()),
+    ];
+    let mode = prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)];
+    let failure = prop_oneof![3 => Just(Failure::Closed), 1 => Just(Failure::Open)];
+    let member = (set, mode, failure).prop_map(|(proceed_on, mode, failure)| Member {
+        proceed_on,
+        mode,
+        failure,
+    });
+    vec((member, answer), 0..6)
+}
+
+fn counter(ran: &Ran, number: usize, counter: usize) -> u64 {
+    let at = COUNTERS_MEMBERS_AT + number * COUNTERS_BYTES + counter;
+    u64::from_ne_bytes(ran.counters[at..at + 8].try_into().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn a_quiet_walk_decides_as_the_design_says(
+        (place, chain) in places().prop_flat_map(|place| (Just(place), members(place.hook))),
+    ) {
+        let (members, answers): (Vec<_>, Vec<_>) = chain.into_iter().unzip();
+        let meaning = meaning(place, &members, &answers);
+        let ran = run(&walk::quiet(place, &members), &answers, 0);
+        prop_assert_eq!(ran.verdict, meaning.verdict);
+        prop_assert_eq!(ran.members, (0..meaning.counted.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_counting_walk_decides_the_same_and_counts_times_and_tells(
+        (place, chain) in places().prop_flat_map(|place| (Just(place), members(place.hook))),
+        since in prop_oneof![Just(0u64), Just(1_000)],
+    ) {
+        let (members, answers): (Vec<_>, Vec<_>) = chain.into_iter().unzip();
+        let meaning = meaning(place, &members, &answers);
+        let ran = run(&walk::counted(place, &members), &answers, since);
+        let all: Vec<usize> = (0..meaning.counted.len()).collect();
+        prop_assert_eq!(ran.verdict, meaning.verdict);
+        prop_assert_eq!(&ran.members, &all);
+        prop_assert_eq!(&ran.timed, &if since == 0 { Vec::new() } else { all.clone() });
+        prop_assert_eq!(&ran.told, &meaning.told);
+        for (number, counted) in meaning.counted.iter().enumerate() {
+            prop_assert_eq!(counter(&ran, number, 0), LENGTH);
+            prop_assert_eq!(counter(&ran, number, *counted), 1);
+        }
+        let sum: u64 = ran.counters.as_chunks::<8>().0.iter().map(|n| u64::from_ne_bytes(*n)).sum();
+        prop_assert_eq!(sum, meaning.counted.len() as u64 * (LENGTH + 1));
+    }
+
+    #[test]
+    fn a_wrapped_member_counts_in_its_own_place(
+        (place, chain) in places().prop_flat_map(|place| (Just(place), members(place.hook))),
+        number in 0usize..64,
+    ) {
+        let Some((member, answer)) = chain.first().copied() else { return Ok(()) };
+        let meaning = meaning(place, &[member], &[answer]);
+        let ran = run(&walk::wrapped_counted("it", place, number, member), &[answer], 7);
+        prop_assert_eq!(ran.verdict, meaning.verdict);
+        prop_assert_eq!(&ran.timed, &vec![number]);
+        prop_assert_eq!(counter(&ran, number, meaning.counted[0]), 1);
+        let told: Vec<_> = meaning.told.iter().map(|(_, v, m)| (number as u64, *v, *m)).collect();
+        prop_assert_eq!(&ran.told, &told);
+        prop_assert_eq!(run(&walk::wrapped("it", place, member), &[answer], 0).verdict, ran.verdict);
+    }
+}
+
+#[test]
+fn between_two_members_that_go_on_with_pass_stand_three_instructions() {
+    let place = Place { hook: Hook::Xdp, ending: Ending::AsItIs };
+    let member = Member {
+        proceed_on: VerdictSet::default_for(Hook::Xdp),
+        mode: Mode::Enforce,
+        failure: Failure::Closed,
+    };
+    let length = |members| {
+        walk::quiet(place, &vec![member; members]).code.assemble().unwrap().instructions.len()
+    };
+    assert_eq!(length(64) - length(2), 62 * 3);
+}
