@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod needs;
 mod run;
 mod say;
@@ -49,6 +50,8 @@ enum Task {
     Bench(bench::BenchArguments),
     /// Run the kernel tests on Debian's kernels 6.1 and 6.12, each booted in QEMU.
     Vm(vm::VmArguments),
+    /// Throw hostile bytes at every reader, led by libFuzzer; ten minutes a target.
+    Fuzz(fuzz::FuzzArguments),
     /// Check the rules of this workspace that no compiler knows.
     Tidy(tidy::TidyArguments),
 }
@@ -78,6 +81,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo(arguments) => demo::perform(&workspace, &arguments),
         Task::Bench(arguments) => bench::perform(&workspace, &arguments),
         Task::Vm(arguments) => vm::perform(&workspace, &arguments),
+        Task::Fuzz(arguments) => fuzz::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),
     }
 }

@@ -127,6 +127,16 @@ pub(crate) fn linter(workspace: &Workspace, program: &str) -> Option<std::path::
         .or_else(|| Some(workspace.tools.join("bin").join(program)).filter(|path| path.is_file()))
 }
 
+/// Where cargo-fuzz is; built when it is not there, in about a minute.
+pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<std::path::PathBuf> {
+    if let Some(path) = linter(workspace, "cargo-fuzz") {
+        return Ok(path);
+    }
+    let mut install = cargo_install(workspace, "cargo-fuzz");
+    run::shown(install.arg("--root").arg(&workspace.tools))?;
+    linter(workspace, "cargo-fuzz").context("cargo-fuzz was built and is not where it should be")
+}
+
 /// `cargo install` away from our own target folder and our own lints, so that neither rebuilds the other.
 fn cargo_install(workspace: &Workspace, package: &str) -> Command {
     let mut install = run::cargo(&workspace.root);
