@@ -55,9 +55,7 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &FuzzArguments) -> Resul
     seeds.args(["run", "--quiet", "--package", "skep-fuzz", "--bin", "skep-fuzz-seeds", "--"]);
     run::shown(seeds.arg(&corpus))?;
     say::step("build", "with coverage and the address sanitizer");
-    for target in &chosen {
-        build(workspace, &tool, target)?;
-    }
+    build(workspace, &tool, arguments.target.as_deref())?;
 
     let minutes = f64::from(arguments.seconds) / 60.0;
     say::step("fuzz", &format!("{minutes:.1} minutes a target, {} at a time", arguments.jobs));
@@ -100,12 +98,13 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     Ok(targets)
 }
 
-fn build(workspace: &Workspace, tool: &Path, target: &str) -> Result<()> {
+/// Builds one target, or all of them in one go, which is quicker than one after the other.
+fn build(workspace: &Workspace, tool: &Path, target: Option<&str>) -> Result<()> {
     let mut build = Command::new(tool);
     // The sanitizer's flags are behind a door that only a nightly compiler opens by itself.
     build.current_dir(&workspace.root).env("RUSTC_BOOTSTRAP", "1");
-    build.args(["fuzz", "build", "--fuzz-dir", "fuzz", "--features", "libfuzzer", target]);
-    run::shown(&mut build)
+    build.args(["fuzz", "build", "--fuzz-dir", "fuzz", "--features", "libfuzzer"]);
+    run::shown(build.args(target))
 }
 
 fn fuzz(workspace: &Workspace, corpus: &Path, target: &str, seconds: u32) -> Result<Ended> {

@@ -1,167 +1,126 @@
-//! Swaps under traffic: numbered packets run through the interface while chains are replaced, and
-//! every one of them met the old chain or the new one, none neither, none twice.
+//! Swaps under traffic: numbered packets run through the interface while chains are replaced, by a
+//! process that lives and by one that is killed again and again. Every packet meets the old chain or
+//! the new one, whole: none neither, none half of each, none twice, and none is lost. The suite swaps
+//! some hundred times; `cargo xtask soak` sets the counts of the environment and reads the report.
+
+mod killed;
+mod report;
+mod traffic;
 
 use std::net::UdpSocket;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{BackendChoice, Chain, Engine, Member, Step};
+use skep_chain_dispatcher::{Backend, BackendChoice, Chain, Engine, Loadable, Step};
 
-use crate::place::{Place, at, chain, global, member, packet};
+use crate::flood::report::{Report, count};
+use crate::flood::traffic::{PORT, Traffic, witnesses};
+use crate::place::{Place, at, chain, packet};
 
-/// Packets that may be on their way at once: far below every queue on it, so that a lost one was
-/// lost by the hook.
-const WINDOW: u32 = 64;
-const PORT: u16 = 7007;
-const PACKETS_MAX: u32 = 1 << 20;
-
-/// Counts every numbered packet by its number in a state map, and packets met before the config was
-/// written in another. `%ATTACH%` is the hook's part.
-const WITNESS: &str = r#"
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-#define BYTES 46
-const volatile __u32 configured = 0;
-const volatile __u32 version = 0;
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1 << 20);
-         __type(key, __u32); __type(value, __u32); } met SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1);
-         __type(key, __u32); __type(value, __u32); } unconfigured SEC(".maps");
-static __always_inline void witness(const unsigned char *p) {
-    __u32 zero = 0, number, *count;
-    /* IPv4, UDP, to port 7007 */
-    if (p[12] != 8 || p[13] != 0 || p[23] != 17 || p[36] != 0x1b || p[37] != 0x5f) return;
-    __builtin_memcpy(&number, p + 42, 4);
-    count = bpf_map_lookup_elem(&met, &number);
-    if (count) __sync_fetch_and_add(count, 1);
-    if (!configured && (count = bpf_map_lookup_elem(&unconfigured, &zero)))
-        __sync_fetch_and_add(count, 1);
-}
-SEC("xdp") int on_xdp(struct xdp_md *ctx) {
-    void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-    if (data + BYTES <= end) witness(data);
-    return XDP_PASS;
-}
-SEC("tc") int on_tc(struct __sk_buff *ctx) {
-    unsigned char bytes[BYTES];
-    if (!bpf_skb_load_bytes(ctx, 0, bytes, BYTES)) witness(bytes);
-    return -1;
-}
-char _license[] SEC("license") = "GPL";
-"#;
-
-fn witness(hook: Hook, version: u32) -> Member {
-    let program = if hook == Hook::Xdp { "on_xdp" } else { "on_tc" };
-    let mut member = member("witness", 1, WITNESS, program, hook);
-    member.config = global("configured", &1u32.to_le_bytes());
-    member.config.globals.insert("version".to_owned(), version.to_le_bytes().to_vec());
-    member
+/// What runs on a hook, and how it is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    backend: Backend,
+    choice: BackendChoice,
+    hook: Hook,
 }
 
-fn u32s(path: &Path) -> Vec<u32> {
-    let map = aya::maps::Map::Array(aya::maps::MapData::from_pin(path).unwrap());
-    let array: aya::maps::Array<_, u32> = map.try_into().unwrap();
-    array.iter().map(|value| value.unwrap()).collect()
+const fn way(backend: Backend, choice: BackendChoice, hook: Hook) -> Way {
+    Way { backend, choice, hook }
 }
 
-/// Sends numbered packets from the outer namespace to the inner one until told to stop; gives how
-/// many it sent. Waits for each window, so it fails on a loss instead of running past it.
-fn flood(place: &Place, stop: &AtomicBool, received: &AtomicU32) -> u32 {
-    place.enter_outer();
-    let socket = UdpSocket::bind("10.77.0.2:0").unwrap();
-    socket.connect(("10.77.0.1", PORT)).unwrap();
-    let mut sent = 0u32;
-    while !stop.load(Ordering::Acquire) && sent < PACKETS_MAX {
-        let waiting = Instant::now();
-        while sent - received.load(Ordering::Acquire) >= WINDOW {
-            assert!(waiting.elapsed() < Duration::from_secs(10), "a packet was lost before {sent}");
-            std::thread::yield_now();
-        }
-        let mut payload = [0u8; 18];
-        payload[..4].copy_from_slice(&sent.to_le_bytes());
-        socket.send(&payload).unwrap();
-        sent += 1;
-        // The other tests want the processor too.
-        if sent.is_multiple_of(32) {
-            std::thread::sleep(Duration::from_micros(500));
-        }
+const SLOTS: Way = way(Backend::Slots, BackendChoice::Slots, Hook::Xdp);
+const TCX: Way = way(Backend::Tcx, BackendChoice::Tcx, Hook::TcIngress);
+
+/// Every way that this kernel has.
+const ALL: [Way; 2] = [SLOTS, TCX];
+
+impl Way {
+    /// The chain of this version: two witnesses, the first thing and the last that a packet meets.
+    fn chain(self, object: &Loadable, version: u32) -> Chain {
+        let members = witnesses(self.hook, object, version);
+        Chain { backend: self.choice, ..chain(self.hook, version.into(), members) }
     }
-    sent
-}
 
-fn receive(socket: &UdpSocket, stop: &AtomicBool, received: &AtomicU32) -> Vec<u32> {
-    let mut numbers = Vec::new();
-    let mut buffer = [0u8; 64];
-    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    loop {
-        match socket.recv(&mut buffer) {
-            Ok(_) => {
-                numbers.push(u32::from_le_bytes(buffer[..4].try_into().unwrap()));
-                received.fetch_add(1, Ordering::AcqRel);
-            }
-            Err(_) if stop.load(Ordering::Acquire) => return numbers,
-            Err(_) => {}
-        }
+    /// Applies a version and makes sure that it went live in one operation, with this backend.
+    fn swap(self, engine: &Engine, object: &Loadable, version: u32) {
+        let applied = engine.apply(&self.chain(object, version)).unwrap();
+        let switches = applied.plan.steps.iter().filter(|step| matches!(step, Step::Switch { .. }));
+        assert_eq!(switches.count(), 1, "{:?}", applied.plan);
+        assert_eq!(applied.plan.chosen.backend, self.backend);
     }
 }
 
-fn swap_under_flood(backend: BackendChoice, hook: Hook, swaps: u32) {
-    Place::run_on(&[hook], |place| {
+fn swaps_under_flood(way: Way) {
+    Place::run_on(&[way.hook], |place| {
+        let swaps = count("SKEP_SOAK_SWAPS", 200);
         let engine = place.engine();
-        engine.apply(&witnessed(backend, hook, 0)).unwrap();
-        let socket = UdpSocket::bind(("10.77.0.1", PORT)).unwrap();
-        let (stop_sending, stop_receiving) = (AtomicBool::new(false), AtomicBool::new(false));
-        let received = Arc::new(AtomicU32::new(0));
-        let (sent, numbers) = std::thread::scope(|scope| {
-            let sender = scope.spawn(|| flood(place, &stop_sending, &received));
-            let receiver = scope.spawn(|| receive(&socket, &stop_receiving, &received));
-            for version in 1..=swaps {
-                swap(&engine, &witnessed(backend, hook, version));
-            }
-            stop_sending.store(true, Ordering::Release);
-            let sent = sender.join().unwrap();
-            stop_receiving.store(true, Ordering::Release);
-            (sent, receiver.join().unwrap())
+        let traffic = Traffic::for_swaps(swaps);
+        engine.apply(&way.chain(&traffic.object, 0)).unwrap();
+        let begun = Instant::now();
+        let flood = traffic.around(place, || {
+            (1..=swaps).for_each(|version| way.swap(&engine, &traffic.object, version));
         });
-        let lost = sent as usize - numbers.len();
-        assert_eq!(lost, 0, "{lost} of {sent} packets were lost");
-        assert!(sent > swaps, "{sent} packets for {swaps} swaps prove nothing");
-        let met = u32s(&place.pin(hook, "members/test+witness/maps/met"));
-        let neither = met[..sent as usize].iter().filter(|count| **count == 0).count();
-        let twice = met[..sent as usize].iter().filter(|count| **count > 1).count();
-        assert_eq!((neither, twice), (0, 0), "of {sent} packets");
-        let unconfigured = u32s(&place.pin(hook, "members/test+witness/maps/unconfigured"));
-        assert_eq!(unconfigured, [0], "packets met the program before its config");
-        assert_eq!(engine.observe_hook(&at(hook)).unwrap().generation, u64::from(swaps));
+        let met = traffic.met(place, way.hook, &flood);
+        let report = Report::new("swaps", way.backend, begun).swaps(swaps).traffic(&flood, &met);
+        report.write();
+        report.check();
+        assert!(flood.sent > swaps, "{} packets for {swaps} swaps prove nothing", flood.sent);
+        let generation = engine.observe_hook(&at(way.hook)).unwrap().generation;
+        assert_eq!(generation, u64::from(swaps));
     });
 }
 
-fn witnessed(backend: BackendChoice, hook: Hook, version: u32) -> Chain {
-    Chain { backend, ..chain(hook, version.into(), vec![witness(hook, version)]) }
-}
-
-fn swap(engine: &Engine, wanted: &Chain) {
-    let applied = engine.apply(wanted).unwrap();
-    let switches = applied.plan.steps.iter().filter(|step| matches!(step, Step::Switch { .. }));
-    assert_eq!(switches.count(), 1);
+/// What the pace of the flood loses by itself, which must be nothing.
+fn control(way: Way) {
+    Place::run_on(&[way.hook], |place| {
+        let seconds = count("SKEP_SOAK_CONTROL_SECONDS", 2);
+        let engine = place.engine();
+        let traffic = Traffic::for_seconds(seconds);
+        engine.apply(&way.chain(&traffic.object, 0)).unwrap();
+        let begun = Instant::now();
+        let lasting = Duration::from_secs(seconds.into());
+        let flood = traffic.around(place, || {
+            while begun.elapsed() < lasting {
+                std::thread::park_timeout(lasting - begun.elapsed());
+            }
+        });
+        let met = traffic.met(place, way.hook, &flood);
+        let report = Report::new("control", way.backend, begun).traffic(&flood, &met);
+        report.write();
+        report.check();
+        assert!(flood.sent > 0);
+    });
 }
 
 #[test]
-fn no_packet_escapes_two_hundred_swaps_on_xdp() {
-    swap_under_flood(BackendChoice::Slots, Hook::Xdp, 200);
+fn the_flood_alone_loses_nothing_on_xdp() {
+    control(SLOTS);
 }
 
 #[test]
-fn no_packet_escapes_a_hundred_swaps_on_tc() {
-    swap_under_flood(BackendChoice::Tcx, Hook::TcIngress, 100);
+fn the_flood_alone_loses_nothing_on_tc() {
+    control(TCX);
 }
 
 #[test]
-fn no_packet_escapes_a_hundred_swaps_of_a_clsact_filter() {
-    swap_under_flood(BackendChoice::Tc, Hook::TcIngress, 100);
+fn no_packet_escapes_hundreds_of_swaps_in_slots() {
+    swaps_under_flood(SLOTS);
+}
+
+#[test]
+fn no_packet_escapes_hundreds_of_swaps_on_tcx() {
+    swaps_under_flood(TCX);
+}
+
+#[test]
+fn no_packet_escapes_swaps_by_a_process_that_is_killed_in_slots() {
+    killed::swaps_under_flood(SLOTS);
+}
+
+#[test]
+fn no_packet_escapes_swaps_by_a_process_that_is_killed_on_tcx() {
+    killed::swaps_under_flood(TCX);
 }
 
 #[test]

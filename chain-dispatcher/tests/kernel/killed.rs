@@ -1,12 +1,13 @@
 //! Killed after any step of a change, the hook runs the old chain or the new one, whole; opening
 //! again removes the leftovers and applying again gets there.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{BackendChoice, Chain, Engine, EngineConfig, Step};
+use skep_chain_dispatcher::{BackendChoice, Chain, Engine, Step};
 
-use crate::place::{Place, answering, at, chain, packet};
+use crate::place::{Place, answering, at, chain, config_at, packet};
 
 const ROOT: &str = "SKEP_TEST_PIN_ROOT";
 const HOOK: &str = "SKEP_TEST_HOOK";
@@ -14,14 +15,14 @@ const BACKEND: &str = "SKEP_TEST_BACKEND";
 const DIES_AFTER: &str = "SKEP_TEST_DIES_AFTER";
 
 /// Passes, passes, passes: the old chain answers PASS or OK.
-fn old_chain(backend: BackendChoice, hook: Hook) -> Chain {
+fn old_chain(hook: Hook, backend: BackendChoice) -> Chain {
     let on = if hook == Hook::Xdp { 2 } else { -1 };
     let members = vec![answering(hook, "a", 1, on), answering(hook, "b", 2, on)];
     Chain { backend, ..chain(hook, 1, members) }
 }
 
 /// Another number of members, and the last one drops.
-fn new_chain(backend: BackendChoice, hook: Hook) -> Chain {
+fn new_chain(hook: Hook, backend: BackendChoice) -> Chain {
     let (on, stop) = if hook == Hook::Xdp { (2, 1) } else { (-1, 2) };
     let members = vec![
         answering(hook, "a", 1, on),
@@ -35,15 +36,16 @@ fn new_chain(backend: BackendChoice, hook: Hook) -> Chain {
 /// Run on its own it applies and tells its steps in the order of the plan.
 #[test]
 fn steps_are_told_in_the_order_of_the_plan() {
-    let told = [ROOT, HOOK, BACKEND, DIES_AFTER].map(|name| std::env::var(name));
-    if let [Ok(root), Ok(hook), Ok(backend), Ok(step)] = told {
-        let (backend, hook) = (backend.parse().unwrap(), hook.parse().unwrap());
-        let engine = Engine::open(EngineConfig::new(root)).unwrap();
+    let told = [ROOT, HOOK, BACKEND, DIES_AFTER].map(|variable| std::env::var(variable).ok());
+    if let [Some(root), Some(hook), Some(backend), Some(step)] = told {
+        let engine = Engine::open(config_at(root.as_ref())).unwrap();
         let mut left: usize = step.parse().unwrap();
-        let result = engine.apply_telling(&new_chain(backend, hook), &mut |_| {
+        let chain = new_chain(hook.parse().unwrap(), backend.parse().unwrap());
+        let result = engine.apply_telling(&chain, &mut |_| {
             if left == 0 {
-                // As unforeseen as it gets: no unwinding, no destructors.
-                std::process::abort();
+                // As unforeseen as it gets: no unwinding, no destructors, no handler.
+                let me = rustix::process::getpid();
+                rustix::process::kill_process(me, rustix::process::Signal::KILL).unwrap();
             }
             left -= 1;
         });
@@ -53,25 +55,29 @@ fn steps_are_told_in_the_order_of_the_plan() {
     Place::run(|place| {
         let engine = place.engine();
         let mut told = Vec::new();
-        let applied = engine
-            .apply_telling(&new_chain(BackendChoice::Auto, Hook::Xdp), &mut |step| {
-                told.push(step.clone())
+        let applied =
+            engine.apply_telling(&new_chain(Hook::Xdp, BackendChoice::Slots), &mut |step| {
+                told.push(step.clone());
             });
         assert_eq!(applied.unwrap().plan.steps, told);
         assert_eq!(told.len(), 6);
     });
 }
 
-type First = fn(BackendChoice, Hook) -> Chain;
+fn killed_after_every_step(hook: Hook, old: BackendChoice, new: BackendChoice) {
+    let before = Some(old_chain(hook, old));
+    killed_after_every_step_from(before.as_ref(), &new_chain(hook, new));
+}
 
-fn killed_after_every_step(backend: BackendChoice, hook: Hook, first: Option<First>) {
+fn killed_after_every_step_from(old: Option<&Chain>, wanted: &Chain) {
+    let hook = wanted.at.hook;
     Place::run_on(&[hook], |place| {
         let mut step = 0;
         loop {
             let engine = place.engine();
             engine.detach(&at(hook)).unwrap();
-            let before = first.map(|chain| engine.apply(&chain(backend, hook)).unwrap().chain);
-            let steps = engine.plan(&new_chain(backend, hook)).unwrap().steps;
+            let before = old.map(|chain| engine.apply(chain).unwrap().chain);
+            let steps = engine.plan(wanted).unwrap().steps;
             let live = steps
                 .iter()
                 .position(|step| matches!(step, Step::Switch { .. } | Step::Attach { .. }))
@@ -80,11 +86,13 @@ fn killed_after_every_step(backend: BackendChoice, hook: Hook, first: Option<Fir
                 .args(["--exact", "killed::steps_are_told_in_the_order_of_the_plan"])
                 .env(ROOT, &place.root)
                 .env(HOOK, hook.as_str())
-                .env(BACKEND, backend.as_str())
+                .env(BACKEND, wanted.backend.as_str())
                 .env(DIES_AFTER, step.to_string())
                 .output()
                 .unwrap();
-            assert_eq!(finished.status.success(), step >= steps.len(), "{finished:?}");
+            let killed = (step < steps.len()).then_some(9);
+            assert_eq!(finished.status.signal(), killed, "{finished:?}");
+            assert_eq!(finished.status.success(), killed.is_none(), "{finished:?}");
 
             // What a packet meets before anybody has opened the pins again.
             let answer = engine.test_run(&at(hook), &packet(), 1).unwrap().map(|run| run.code);
@@ -100,9 +108,9 @@ fn killed_after_every_step(backend: BackendChoice, hook: Hook, first: Option<Fir
             if members > 0 {
                 assert_eq!(place.generations(hook).len(), 1, "leftovers are swept");
             }
-            engine.apply(&new_chain(backend, hook)).unwrap();
+            engine.apply(wanted).unwrap();
             assert_eq!(engine.test_run(&at(hook), &packet(), 1).unwrap().unwrap().code, new);
-            assert!(engine.plan(&new_chain(backend, hook)).unwrap().is_empty());
+            assert!(engine.plan(wanted).unwrap().is_empty());
             if step >= steps.len() {
                 return;
             }
@@ -112,35 +120,30 @@ fn killed_after_every_step(backend: BackendChoice, hook: Hook, first: Option<Fir
 }
 
 #[test]
-fn killed_after_any_step_of_a_swap_on_xdp_a_whole_chain_runs() {
-    killed_after_every_step(BackendChoice::Slots, Hook::Xdp, Some(old_chain));
+fn killed_after_any_step_of_a_swap_in_slots_a_whole_chain_runs() {
+    killed_after_every_step(Hook::Xdp, BackendChoice::Slots, BackendChoice::Slots);
 }
 
 #[test]
-fn killed_after_any_step_of_a_swap_on_tc_a_whole_chain_runs() {
-    killed_after_every_step(BackendChoice::Tcx, Hook::TcEgress, Some(old_chain));
+fn killed_after_any_step_of_a_swap_on_tcx_a_whole_chain_runs() {
+    killed_after_every_step(Hook::TcEgress, BackendChoice::Tcx, BackendChoice::Tcx);
 }
 
 #[test]
-fn killed_after_any_step_of_a_swap_of_a_clsact_filter_a_whole_chain_runs() {
-    killed_after_every_step(BackendChoice::Tc, Hook::TcEgress, Some(old_chain));
+fn killed_after_any_step_of_the_first_attach_in_slots_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step_from(None, &new_chain(Hook::Xdp, BackendChoice::Slots));
 }
 
 #[test]
-fn killed_after_any_step_of_adding_a_clsact_filter_nothing_or_the_whole_chain_runs() {
-    killed_after_every_step(BackendChoice::Tc, Hook::TcIngress, None);
-}
-
-#[test]
-fn killed_after_any_step_of_the_first_attach_nothing_or_the_whole_chain_runs() {
-    killed_after_every_step(BackendChoice::Slots, Hook::Xdp, None);
+fn killed_after_any_step_of_the_first_attach_on_tcx_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step_from(None, &new_chain(Hook::TcEgress, BackendChoice::Tcx));
 }
 
 #[test]
 fn a_half_pinned_generation_is_swept_and_the_running_one_stays() {
     Place::run(|place| {
         let engine = place.engine();
-        engine.apply(&old_chain(BackendChoice::Auto, Hook::Xdp)).unwrap();
+        engine.apply(&old_chain(Hook::Xdp, BackendChoice::Slots)).unwrap();
         let half = place.hook_folder(Hook::Xdp).join("gen-7").join("members").join("test+a");
         std::fs::create_dir_all(half.join("maps")).unwrap();
         let map = aya::maps::MapData::from_pin(place.hook_folder(Hook::Xdp).join("gen-1/counters"));
@@ -150,6 +153,6 @@ fn a_half_pinned_generation_is_swept_and_the_running_one_stays() {
         assert_eq!(engine.sweep().unwrap(), 2);
         assert!(!half.exists() && !orphan.exists());
         assert_eq!(engine.test_run(&at(Hook::Xdp), &packet(), 1).unwrap().unwrap().code, 2);
-        assert!(engine.plan(&old_chain(BackendChoice::Auto, Hook::Xdp)).unwrap().is_empty());
+        assert!(engine.plan(&old_chain(Hook::Xdp, BackendChoice::Slots)).unwrap().is_empty());
     });
 }

@@ -21,7 +21,7 @@ pub(crate) struct Place {
     outer: String,
     pub(crate) root: PathBuf,
     /// Removed after the pins in it were unmounted by `drop`.
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Place {
@@ -55,7 +55,7 @@ impl Place {
         let name = format!("skepd{}x{number}", std::process::id());
         let (inner, outer) = (format!("{name}i"), format!("{name}o"));
         let folder = tempfile::tempdir().unwrap();
-        let place = Self { inner, outer, root: folder.path().join("pins"), folder };
+        let place = Self { inner, outer, root: folder.path().join("pins"), _folder: folder };
         ip(&["netns", "add", &place.inner]);
         ip(&["netns", "add", &place.outer]);
         place.make_pair();
@@ -124,8 +124,7 @@ impl Place {
 
     /// An engine's settings for this place alone: nothing of the machine's own is touched.
     pub(crate) fn config(&self) -> EngineConfig {
-        let libxdp_root = self.folder.path().join("xdp");
-        EngineConfig { libxdp_root, ..EngineConfig::new(&self.root) }
+        config_at(&self.root)
     }
 
     /// A pin of the running generation: the one folder that the hook has.
@@ -181,6 +180,11 @@ impl Drop for Place {
         let _ = Command::new("ip").args(["netns", "del", &self.inner]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.outer]).output();
     }
+}
+
+/// The settings of an engine for the place whose pins lie at `root`.
+pub(crate) fn config_at(root: &Path) -> EngineConfig {
+    EngineConfig { libxdp_root: root.with_file_name("xdp"), ..EngineConfig::new(root) }
 }
 
 /// Why a hook cannot be tested here. A kernel that should have it is a failure, not a reason.
@@ -281,9 +285,20 @@ char _license[] SEC("license") = "GPL";
 
 /// A member out of any C text.
 pub(crate) fn member(name: &str, priority: u32, source: &str, program: &str, hook: Hook) -> Member {
+    member_of(name, priority, compile(source), program, hook)
+}
+
+/// A member out of an object that is compiled already.
+pub(crate) fn member_of(
+    name: &str,
+    priority: u32,
+    object: Loadable,
+    program: &str,
+    hook: Hook,
+) -> Member {
     Member {
         program: program.to_owned(),
-        object: compile(source),
+        object,
         config: EncodedConfig::default(),
         ..answering(hook, name, priority, 2)
     }
