@@ -30,10 +30,14 @@ const fn way(backend: Backend, choice: BackendChoice, hook: Hook) -> Way {
 }
 
 const SLOTS: Way = way(Backend::Slots, BackendChoice::Slots, Hook::Xdp);
+const FUSED: Way = way(Backend::Fused, BackendChoice::Fused, Hook::Xdp);
 const TCX: Way = way(Backend::Tcx, BackendChoice::Tcx, Hook::TcIngress);
+const TCX_FUSED: Way = way(Backend::TcxFused, BackendChoice::Fused, Hook::TcIngress);
+const TC: Way = way(Backend::Tc, BackendChoice::Tc, Hook::TcIngress);
+const TC_FUSED: Way = way(Backend::TcFused, BackendChoice::TcFused, Hook::TcIngress);
 
 /// Every way that this kernel has.
-const ALL: [Way; 2] = [SLOTS, TCX];
+const ALL: [Way; 6] = [SLOTS, FUSED, TCX, TCX_FUSED, TC, TC_FUSED];
 
 impl Way {
     /// The chain of this version: two witnesses, the first thing and the last that a packet meets.
@@ -109,18 +113,58 @@ fn no_packet_escapes_hundreds_of_swaps_in_slots() {
 }
 
 #[test]
+fn no_packet_escapes_hundreds_of_swaps_of_a_fused_chain() {
+    swaps_under_flood(FUSED);
+}
+
+#[test]
 fn no_packet_escapes_hundreds_of_swaps_on_tcx() {
     swaps_under_flood(TCX);
 }
 
 #[test]
-fn no_packet_escapes_swaps_by_a_process_that_is_killed_in_slots() {
+fn no_packet_escapes_hundreds_of_swaps_of_a_fused_chain_on_tcx() {
+    swaps_under_flood(TCX_FUSED);
+}
+
+#[test]
+fn no_packet_escapes_hundreds_of_swaps_on_clsact() {
+    swaps_under_flood(TC);
+}
+
+#[test]
+fn no_packet_escapes_hundreds_of_swaps_of_a_fused_chain_on_clsact() {
+    swaps_under_flood(TC_FUSED);
+}
+
+#[test]
+fn no_packet_escapes_swaps_in_slots_by_a_process_that_is_killed() {
     killed::swaps_under_flood(SLOTS);
 }
 
 #[test]
-fn no_packet_escapes_swaps_by_a_process_that_is_killed_on_tcx() {
+fn no_packet_escapes_swaps_of_a_fused_chain_by_a_process_that_is_killed() {
+    killed::swaps_under_flood(FUSED);
+}
+
+#[test]
+fn no_packet_escapes_swaps_on_tcx_by_a_process_that_is_killed() {
     killed::swaps_under_flood(TCX);
+}
+
+#[test]
+fn no_packet_escapes_swaps_of_a_fused_chain_on_tcx_by_a_process_that_is_killed() {
+    killed::swaps_under_flood(TCX_FUSED);
+}
+
+#[test]
+fn no_packet_escapes_swaps_on_clsact_by_a_process_that_is_killed() {
+    killed::swaps_under_flood(TC);
+}
+
+#[test]
+fn no_packet_escapes_swaps_of_a_fused_chain_on_clsact_by_a_process_that_is_killed() {
+    killed::swaps_under_flood(TC_FUSED);
 }
 
 #[test]

@@ -125,8 +125,43 @@ fn killed_after_any_step_of_a_swap_in_slots_a_whole_chain_runs() {
 }
 
 #[test]
+fn killed_after_any_step_of_a_swap_of_a_fused_chain_a_whole_chain_runs() {
+    killed_after_every_step(Hook::Xdp, BackendChoice::Fused, BackendChoice::Fused);
+}
+
+#[test]
 fn killed_after_any_step_of_a_swap_on_tcx_a_whole_chain_runs() {
     killed_after_every_step(Hook::TcEgress, BackendChoice::Tcx, BackendChoice::Tcx);
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_of_a_fused_chain_on_tcx_a_whole_chain_runs() {
+    killed_after_every_step(Hook::TcIngress, BackendChoice::Fused, BackendChoice::Fused);
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_on_clsact_a_whole_chain_runs() {
+    killed_after_every_step(Hook::TcEgress, BackendChoice::Tc, BackendChoice::Tc);
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_of_a_fused_chain_on_clsact_a_whole_chain_runs() {
+    killed_after_every_step(Hook::TcIngress, BackendChoice::TcFused, BackendChoice::TcFused);
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_from_slots_to_a_fused_chain_a_whole_chain_runs() {
+    killed_after_every_step(Hook::Xdp, BackendChoice::Slots, BackendChoice::Fused);
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_from_a_fused_chain_to_slots_a_whole_chain_runs() {
+    killed_after_every_step(Hook::Xdp, BackendChoice::Fused, BackendChoice::Slots);
+}
+
+#[test]
+fn killed_after_any_step_of_a_swap_from_tcx_to_a_fused_chain_a_whole_chain_runs() {
+    killed_after_every_step(Hook::TcEgress, BackendChoice::Tcx, BackendChoice::Fused);
 }
 
 #[test]
@@ -135,8 +170,28 @@ fn killed_after_any_step_of_the_first_attach_in_slots_nothing_or_the_whole_chain
 }
 
 #[test]
+fn killed_after_any_step_of_the_first_attach_on_fused_xdp_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step_from(None, &new_chain(Hook::Xdp, BackendChoice::Fused));
+}
+
+#[test]
 fn killed_after_any_step_of_the_first_attach_on_tcx_nothing_or_the_whole_chain_runs() {
     killed_after_every_step_from(None, &new_chain(Hook::TcEgress, BackendChoice::Tcx));
+}
+
+#[test]
+fn killed_after_any_step_of_the_first_attach_on_fused_tcx_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step_from(None, &new_chain(Hook::TcIngress, BackendChoice::Fused));
+}
+
+#[test]
+fn killed_after_any_step_of_the_first_attach_on_clsact_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step_from(None, &new_chain(Hook::TcEgress, BackendChoice::Tc));
+}
+
+#[test]
+fn killed_after_any_step_of_the_first_attach_on_fused_clsact_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step_from(None, &new_chain(Hook::TcIngress, BackendChoice::TcFused));
 }
 
 #[test]
