@@ -224,7 +224,7 @@ impl Engine {
                 seen.live
             }
             None => {
-                let live = backend::live_link(dir)?;
+                let live = backend::here::anywhere(dir)?;
                 if live.is_some() {
                     backend::xdp_link::detach(dir).map_err(refused)?;
                 }
@@ -248,6 +248,7 @@ impl Engine {
 
     fn sweep_locked(&self) -> Result<usize, ObserveError> {
         let host = Host::look()?;
+        backend::here::follow(&self.root, &self.hooks()?, host.netns, &host.interfaces)?;
         let mut removed = 0;
         for key in self.hooks()? {
             let dir = HookDir::of(&self.root, &key);

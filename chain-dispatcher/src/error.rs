@@ -251,6 +251,24 @@ pub enum ApplyError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The driver takes the chain only for smaller packets.
+    #[error(
+        "the driver of {interface} refuses a chain whose members do not all cope with packets in several buffers while such packets may come: its MTU is {mtu} (on a veth pair the other end's counts). Lower the MTU, build every member with section xdp.frags, or ask for generic mode; what ran before runs on"
+    )]
+    MtuTooLarge {
+        /// Its name.
+        interface: String,
+        /// Its MTU in bytes.
+        mtu: u32,
+    },
+    /// The driver has no native XDP.
+    #[error(
+        "the driver of {interface} has no native XDP mode; ask for generic mode, which every interface has and which is slower, or leave the mode to Skep"
+    )]
+    NoNativeMode {
+        /// Its name.
+        interface: String,
+    },
     /// The one live change was refused.
     #[error("the kernel refused to {action}; what ran before runs on")]
     Switch {
@@ -324,6 +342,8 @@ impl ApplyError {
             Self::Observe(ObserveError::Busy { .. }) => "chain.busy",
             Self::Observe(_) => "chain.observe",
             Self::Pin { .. } => "chain.pin",
+            Self::MtuTooLarge { .. } => "chain.mtu_too_large",
+            Self::NoNativeMode { .. } => "chain.no_native_mode",
             Self::Switch { .. } => "chain.switch_refused",
         }
     }

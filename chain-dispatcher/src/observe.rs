@@ -157,7 +157,7 @@ pub(crate) fn pinned(spot: &Spot<'_>) -> Result<Seen, ObserveError> {
 /// there. None where a chain may run that is tied to its hook in another way.
 pub(crate) fn pinned_elsewhere(dir: &HookDir, gone: Gone) -> Result<Option<Seen>, ObserveError> {
     let folders = folders(dir)?;
-    let live = backend::live_link(dir)?;
+    let live = backend::here::anywhere(dir)?;
     if live.is_none() && gone == Gone::Unknown {
         for folder in &folders {
             let record = record(&dir.generation(folder.number))?;

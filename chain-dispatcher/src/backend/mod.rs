@@ -3,6 +3,7 @@
 //! same in all of them (`bpf/dispatcher.h`). Knows which file does what, and nothing of how.
 
 pub(crate) mod fused;
+pub(crate) mod here;
 pub(crate) mod libxdp;
 pub(crate) mod slots;
 pub(crate) mod tc;
@@ -152,20 +153,10 @@ pub(crate) fn live(
     spot: &Spot<'_>,
     folders: &mut [SeenFolder],
 ) -> Result<Option<Live>, ObserveError> {
-    if let Some(live) = live_link(spot.dir)? {
+    if let Some(live) = here::link(spot.dir, spot.interface, spot.hook)? {
         return Ok(Some(live));
     }
     if spot.hook.is_tc() { tc::live(spot, folders) } else { libxdp::live(spot, folders) }
-}
-
-/// The pinned link of a hook, if it is there and still attached. Needs no interface.
-pub(crate) fn live_link(dir: &HookDir) -> Result<Option<Live>, ObserveError> {
-    let Some(link) = crate::observe::open_pin(&dir.link())? else { return Ok(None) };
-    let info = sys::link_info(std::os::fd::AsFd::as_fd(&link))
-        .map_err(|source| ObserveError::Kernel { what: "the pinned link", source })?;
-    // 0: the interface is gone, or somebody detached the link.
-    Ok((info.ifindex != 0)
-        .then_some(Live { program_id: info.program_id, how: How::Link { id: info.id } }))
 }
 
 /// Attaches a chain to a hook where nothing of ours runs. Until this returns, and after a failure,
@@ -212,6 +203,13 @@ pub(crate) fn live_error(job: &Job<'_>, action: &'static str, source: io::Error)
     match source.raw_os_error() {
         Some(libc::ENODEV | libc::ENOLINK) => {
             ApplyError::InterfaceGone { interface: job.spot.interface.name.clone() }
+        }
+        Some(libc::ERANGE) if job.spot.hook == Hook::Xdp && job.frags == Frags::Without => {
+            let Interface { name, mtu, .. } = job.spot.interface;
+            ApplyError::MtuTooLarge { interface: name.clone(), mtu: *mtu }
+        }
+        Some(libc::EOPNOTSUPP) if job.mode == XdpModeChoice::Native => {
+            ApplyError::NoNativeMode { interface: job.spot.interface.name.clone() }
         }
         _ => ApplyError::Switch { action, source },
     }

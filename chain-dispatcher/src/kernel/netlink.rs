@@ -25,6 +25,7 @@ const F_REQUEST: u16 = 1;
 const F_ACK: u16 = 4;
 const F_DUMP: u16 = 0x300;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_XDP: u16 = 43;
 const IFLA_XDP_FD: u16 = 1;
 const IFLA_XDP_ATTACHED: u16 = 2;
@@ -52,6 +53,8 @@ pub enum XdpMode {
 pub(crate) struct Interface {
     pub(crate) index: u32,
     pub(crate) name: String,
+    /// Bytes of the largest packet, without the link header.
+    pub(crate) mtu: u32,
     /// The XDP programs it runs: at most one per mode.
     pub(crate) xdp: Vec<(XdpMode, u32)>,
 }
@@ -189,17 +192,18 @@ fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 fn interface(body: &[u8]) -> Option<Interface> {
     let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
     let mut name = None;
-    let mut xdp = Vec::new();
+    let (mut mtu, mut xdp) = (0, Vec::new());
     for (kind, value) in attributes(body.get(LINK_INFO_BYTES..)?) {
         match kind {
             IFLA_IFNAME => {
                 name = Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_owned());
             }
+            IFLA_MTU => mtu = u32::from_ne_bytes(value.try_into().ok()?),
             IFLA_XDP => xdp = xdp_programs(value),
             _ => {}
         }
     }
-    Some(Interface { index, name: name?, xdp })
+    Some(Interface { index, name: name?, mtu, xdp })
 }
 
 fn xdp_programs(nested: &[u8]) -> Vec<(XdpMode, u32)> {

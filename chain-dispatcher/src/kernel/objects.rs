@@ -75,7 +75,7 @@ pub(crate) struct MapInfo {
 }
 
 /// What the kernel says about a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LinkInfo {
     pub(crate) id: u32,
     pub(crate) kind: u32,
