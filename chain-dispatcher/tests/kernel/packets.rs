@@ -1,7 +1,7 @@
 //! Packets as bytes, and real ones through the veth pair of a place. Knows sockets, no chains.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::place::{Place, ip};
 
@@ -63,9 +63,17 @@ pub(crate) fn with_ipv6(place: &Place) {
     }
 }
 
-/// A socket in the namespace of the calling thread that waits for datagrams.
+/// A socket in the namespace of the calling thread that waits for datagrams. A program that another
+/// test starts at the wrong moment holds a copy of the last socket on that port until it runs.
 pub(crate) fn listen(address: &str) -> UdpSocket {
-    let socket = UdpSocket::bind(address).unwrap();
+    let started = Instant::now();
+    let socket = loop {
+        match UdpSocket::bind(address) {
+            Ok(socket) => break socket,
+            Err(error) => assert!(started.elapsed() < ARRIVES_WITHIN, "{address}: {error}"),
+        }
+        std::thread::yield_now();
+    };
     socket.set_read_timeout(Some(ARRIVES_WITHIN)).unwrap();
     socket
 }
