@@ -21,6 +21,8 @@ mod run;
 mod search;
 mod sign;
 mod token;
+#[cfg(feature = "local")]
+mod top;
 
 use crate::output::{Format, Output};
 use crate::settings::{Flags, Settings};
@@ -77,6 +79,9 @@ enum Command {
     /// Run a package on an interface of this host, without agent and registry
     #[cfg(feature = "local")]
     Run(Box<run::Args>),
+    /// Watch the chains of this host live
+    #[cfg(feature = "local")]
+    Top(top::Args),
     /// Claim and show namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
@@ -133,6 +138,8 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Sign(args) => sign::run(&args, &session),
         #[cfg(feature = "local")]
         Command::Run(args) => run::run(&args, &session).await,
+        #[cfg(feature = "local")]
+        Command::Top(args) => top::run(&args, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
         Command::Login(args) => login::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,

@@ -12,6 +12,8 @@ pub(crate) mod policies;
 #[cfg(feature = "local")]
 pub(crate) mod running;
 pub(crate) mod table;
+#[cfg(feature = "local")]
+pub(crate) mod top;
 pub(crate) mod units;
 
 /// The text without colours, as it reaches a file or a pipe.

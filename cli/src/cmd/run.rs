@@ -115,7 +115,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
-    if args.interval < Duration::from_millis(100) {
+    if args.interval.is_zero() {
         return Err(Ends::usage("--interval must be at least 1s.").into());
     }
     if args.list {
