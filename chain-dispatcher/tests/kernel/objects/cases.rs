@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
+use skep_chain_dispatcher::BackendChoice;
 
 use super::{Case, Meeting, changes, meets};
 use crate::place::{global, packet};
@@ -19,7 +20,8 @@ fn xdp_case(
     source: &'static str,
     meets: Vec<Meeting>,
 ) -> Case {
-    Case { says, hook: Hook::Xdp, source, program, config: EncodedConfig::default(), meets }
+    let config = EncodedConfig::default();
+    Case { says, hook: Hook::Xdp, source, program, config, meets, unfit: &[] }
 }
 
 fn tc_case(
@@ -126,15 +128,18 @@ fn sections() -> Vec<Case> {
             char _license[] SEC("license") = "GPL";"#,
             vec![meets(&packet(), DROP)],
         ),
-        xdp_case(
-            "no licence at all",
-            "filter",
-            r#"
+        Case {
+            unfit: &[(BackendChoice::Fused, "has a licence compatible with the GPL")],
+            ..xdp_case(
+                "no licence at all",
+                "filter",
+                r#"
             #include <linux/bpf.h>
             #include <bpf/bpf_helpers.h>
             SEC("xdp") int filter(struct xdp_md *ctx) { return XDP_DROP; }"#,
-            vec![meets(&packet(), DROP)],
-        ),
+                vec![meets(&packet(), DROP)],
+            )
+        },
     ]
 }
 

@@ -7,10 +7,10 @@ use aya::maps::perf::PerfEvent;
 use aya::maps::{Map, MapData, PerCpuHashMap, PerfEventArray};
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Engine, Loadable, Member};
+use skep_chain_dispatcher::{BackendChoice, Chain, Engine, Loadable, Member};
 use skep_trust::LocallyTrusted;
 
-use super::{between, told};
+use super::{backends, between, told};
 use crate::packets::{self, FROM_MAC, address6, ipv4, ipv6};
 use crate::place::{Place, answering, at, chain, global};
 
@@ -112,6 +112,12 @@ fn lists() -> [Listed; 6] {
     ]
 }
 
+/// Every object on every backend.
+fn every(objects: &[&'static str]) -> Vec<(&'static str, BackendChoice)> {
+    let each = |kind| backends(Hook::Xdp).into_iter().map(move |backend| (kind, backend));
+    objects.iter().copied().flat_map(each).collect()
+}
+
 #[test]
 fn each_of_xdp_filters_programs_filters_as_a_member_what_its_maps_list() {
     Place::run(|place| {
@@ -119,11 +125,12 @@ fn each_of_xdp_filters_programs_filters_as_a_member_what_its_maps_list() {
         let mut generation = 0;
         for Listed { objects, config, meets, misses } in lists() {
             for (policy, on_met, on_missed) in [("alw", DROP, PASS), ("dny", PASS, DROP)] {
-                for kind in objects {
+                for (kind, backend) in every(objects) {
                     generation += 1;
                     let program = format!("xdpfilt_{policy}_{kind}");
                     let member = theirs(&format!("{program}.o"), &program, config.clone());
-                    let wanted = chain(Hook::Xdp, generation, between(member, Hook::Xdp));
+                    let members = between(member, Hook::Xdp);
+                    let wanted = Chain { backend, ..chain(Hook::Xdp, generation, members) };
                     engine.apply(&wanted).unwrap_or_else(|e| panic!("{program}: {}", told(&e)));
                     assert_eq!(answers(&engine, &meets), on_met, "{program} {config:?}");
                     assert_eq!(answers(&engine, &misses), on_missed, "{program} {config:?}");
@@ -141,21 +148,25 @@ fn xdp_filter_stops_real_traffic_until_its_pinned_map_is_cleared() {
     Place::run(|place| {
         packets::with_ipv6(place);
         let engine = place.engine();
-        let config = listed("filter_ports", &port_key(7001), DESTINATION | UDP);
-        let member = theirs("xdpfilt_alw_all.o", "xdpfilt_alw_all", config);
-        engine.apply(&chain(Hook::Xdp, 1, between(member, Hook::Xdp))).unwrap();
-        assert!(!packets::arrives(place, "10.77.0.1", 7001, 7002));
-        assert!(!packets::arrives(place, "[fd77::1]", 7001, 7002));
-        let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/filter_ports");
-        let mut ports: aya::maps::PerCpuArray<_, u64> =
-            Map::PerCpuArray(MapData::from_pin(pin).unwrap()).try_into().unwrap();
-        let cpus = aya::util::nr_cpus().unwrap();
-        let nothing = aya::maps::PerCpuValues::try_from(vec![0; cpus]).unwrap();
-        ports.set(u32::from(7001u16.to_be()), nothing, 0).unwrap();
-        assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
-        assert!(packets::arrives(place, "[fd77::1]", 7001, 7002));
-        let counters = engine.counters(&at(Hook::Xdp)).unwrap();
-        assert!(counters[1].packets > counters[2].packets, "{counters:?}");
+        for backend in backends(Hook::Xdp) {
+            let config = listed("filter_ports", &port_key(7001), DESTINATION | UDP);
+            let member = theirs("xdpfilt_alw_all.o", "xdpfilt_alw_all", config);
+            let members = between(member, Hook::Xdp);
+            engine.apply(&Chain { backend, ..chain(Hook::Xdp, 1, members) }).unwrap();
+            assert!(!packets::arrives(place, "10.77.0.1", 7001, 7002));
+            assert!(!packets::arrives(place, "[fd77::1]", 7001, 7002));
+            let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/filter_ports");
+            let mut ports: aya::maps::PerCpuArray<_, u64> =
+                Map::PerCpuArray(MapData::from_pin(pin).unwrap()).try_into().unwrap();
+            let cpus = aya::util::nr_cpus().unwrap();
+            let nothing = aya::maps::PerCpuValues::try_from(vec![0; cpus]).unwrap();
+            ports.set(u32::from(7001u16.to_be()), nothing, 0).unwrap();
+            assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
+            assert!(packets::arrives(place, "[fd77::1]", 7001, 7002));
+            let counters = engine.counters(&at(Hook::Xdp)).unwrap();
+            assert!(counters[1].packets > counters[2].packets, "{counters:?}");
+            engine.detach_all().unwrap();
+        }
     });
 }
 
@@ -189,27 +200,32 @@ fn xdpdumps_program_tells_of_every_packet_as_a_member() {
         let engine = place.engine();
         // struct trace_configuration: interface, bytes to capture, number of the program
         let settings = [place.ifindex("skep0"), 64, 3].map(u32::to_ne_bytes).concat();
-        let member = theirs("xdpdump_xdp.o", "xdpdump", global("trace_cfg", &settings));
-        engine.apply(&chain(Hook::Xdp, 1, between(member, Hook::Xdp))).unwrap();
-        let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/xdpdump_perf_map");
-        let mut events =
-            PerfEventArray::try_from(Map::PerfEventArray(MapData::from_pin(pin).unwrap())).unwrap();
-        let mut buffers: Vec<_> = aya::util::online_cpus()
-            .unwrap()
-            .into_iter()
-            .map(|cpu| events.open(cpu, None).unwrap())
-            .collect();
-        assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
-        let mut told = Vec::new();
-        for buffer in &mut buffers {
-            buffer.for_each(|event| {
-                if let PerfEvent::Sample { head, tail } = event {
-                    told.push([head, tail].concat());
-                }
-            });
+        for backend in backends(Hook::Xdp) {
+            let member = theirs("xdpdump_xdp.o", "xdpdump", global("trace_cfg", &settings));
+            let members = between(member, Hook::Xdp);
+            engine.apply(&Chain { backend, ..chain(Hook::Xdp, 1, members) }).unwrap();
+            let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/xdpdump_perf_map");
+            let mut events =
+                PerfEventArray::try_from(Map::PerfEventArray(MapData::from_pin(pin).unwrap()))
+                    .unwrap();
+            let mut buffers: Vec<_> = aya::util::online_cpus()
+                .unwrap()
+                .into_iter()
+                .map(|cpu| events.open(cpu, None).unwrap())
+                .collect();
+            assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
+            let mut told = Vec::new();
+            for buffer in &mut buffers {
+                buffer.for_each(|event| {
+                    if let PerfEvent::Sample { head, tail } = event {
+                        told.push([head, tail].concat());
+                    }
+                });
+            }
+            let both = told.iter().filter(|event| event.windows(8).any(|part| part == [7; 8]));
+            assert_eq!(both.count(), 2, "{backend}: {told:?}");
+            engine.detach_all().unwrap();
         }
-        let both = told.iter().filter(|event| event.windows(8).any(|part| part == [7; 8]));
-        assert_eq!(both.count(), 2, "{told:?}");
     });
 }
 
