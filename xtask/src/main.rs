@@ -8,9 +8,11 @@ mod build;
 mod demo;
 mod fuzz;
 mod needs;
+mod pages;
 mod run;
 mod say;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod vm;
@@ -52,6 +54,8 @@ enum Task {
     Vm(vm::VmArguments),
     /// Throw hostile bytes at every reader, led by libFuzzer; ten minutes a target.
     Fuzz(fuzz::FuzzArguments),
+    /// Replace chains thousands of times under a flood, by processes that live and that are killed.
+    Soak(soak::SoakArguments),
     /// Check the rules of this workspace that no compiler knows.
     Tidy(tidy::TidyArguments),
 }
@@ -82,6 +86,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Bench(arguments) => bench::perform(&workspace, &arguments),
         Task::Vm(arguments) => vm::perform(&workspace, &arguments),
         Task::Fuzz(arguments) => fuzz::perform(&workspace, &arguments),
+        Task::Soak(arguments) => soak::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),
     }
 }

@@ -1,11 +1,10 @@
 //! The same swaps by a process of its own that is killed with SIGKILL, after each step of a swap in
 //! turn and at moments that nobody chose, and followed by the next one.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::{Backend, Engine, Loadable, Observer, Step};
@@ -13,7 +12,7 @@ use skep_trust::LocallyTrusted;
 
 use crate::flood::report::{Report, count};
 use crate::flood::traffic::Traffic;
-use crate::flood::{ALL, Way};
+use crate::flood::{ALL, SWAPS_PER_ROUND, Way, begin};
 use crate::place::{Place, at};
 
 const ORDER: &str = "SKEP_TEST_SWAPPER";
@@ -107,8 +106,8 @@ fn say(line: &str) {
 
 /// The parent never writes: this ends when it kills us, or when it is gone itself.
 fn wait_for_the_end() {
-    let _ = std::io::stdin().read(&mut [0]);
-    std::process::exit(3);
+    let read = std::io::stdin().read(&mut [0]);
+    panic!("the parent is gone: {read:?}");
 }
 
 fn name(step: &Step) -> String {
@@ -159,43 +158,40 @@ impl Swapper {
 pub(super) fn swaps_under_flood(way: Way) {
     Place::run_on(&[way.hook], |place| {
         let swaps = count("SKEP_SOAK_KILLED_SWAPS", 40);
-        let engine = place.engine();
-        let traffic = Traffic::for_swaps(swaps * 2);
-        engine.apply(&way.chain(&traffic.object, 0)).unwrap();
-        let steps = engine.plan(&way.chain(&traffic.object, 1)).unwrap().steps.len();
-        let object = place.root.with_extension("o");
-        std::fs::write(&object, traffic.object.bytes()).unwrap();
-
-        let begun = Instant::now();
-        let mut kills: BTreeMap<String, u32> = BTreeMap::new();
-        let mut done = 0;
-        let flood = traffic.around(place, || {
-            let mut from = 1;
-            for life in 0.. {
-                // One life in each round is ended at a moment that nobody chose.
-                let after = Some(life % (steps + 1)).filter(|step| *step < steps);
-                let dies_in = from + SWAPS_PER_LIFE;
-                let (object, root) = (object.clone(), place.root.clone());
-                let order = Order { way, from, dies_in, after, object, root };
-                let late = Duration::from_micros(life as u64 * MOMENT_US % MOMENTS_US);
-                let life = one_life(&order, late);
-                *kills.entry(life.ended).or_default() += 1;
-                done += life.swaps;
-                from = life.version + 1;
-                whole(place, way.hook);
-                if done >= swaps && kills.len() > steps {
-                    return;
+        let mut report = Report::new("killed", way.backend);
+        let mut lives = 0;
+        let mut points = usize::MAX;
+        // Every point is hit at least once, however few swaps are asked for.
+        while report.swaps() < swaps || lives < points {
+            let round = SWAPS_PER_ROUND.min(swaps.saturating_sub(report.swaps()).max(1));
+            // Twice the room: processes come and go in between.
+            let traffic = Traffic::for_swaps(round * 2);
+            let engine = place.engine();
+            begin(&engine, way, &traffic);
+            let steps = engine.plan(&way.chain(&traffic.object, 1)).unwrap().steps.len();
+            points = steps + 1;
+            let object = place.root.with_extension("o");
+            std::fs::write(&object, traffic.object.bytes()).unwrap();
+            let (mut done, mut from) = (0, 1);
+            let flood = traffic.around(place, || {
+                while done < round || lives < points {
+                    // One life in each turn is ended at a moment that nobody chose.
+                    let after = Some(lives % points).filter(|step| *step < steps);
+                    let dies_in = from + SWAPS_PER_LIFE;
+                    let (object, root) = (object.clone(), place.root.clone());
+                    let order = Order { way, from, dies_in, after, object, root };
+                    let late = Duration::from_micros(lives as u64 * MOMENT_US % MOMENTS_US);
+                    let life = one_life(&order, late);
+                    *report.kills.entry(life.ended).or_default() += 1;
+                    (lives, done, from) = (lives + 1, done + life.swaps, life.version + 1);
+                    whole(place, way.hook);
                 }
-            }
-        });
-        let engine = place.engine();
-        engine.apply(&way.chain(&traffic.object, u32::MAX >> 8)).unwrap();
-        let met = traffic.met(place, way.hook, &flood);
-        let report = Report::new("killed", way.backend, begun).swaps(done).kills(&kills);
-        let report = report.traffic(&flood, &met);
-        report.write();
-        report.check();
-        assert_eq!(kills.len(), steps + 1, "every step is a point to be killed at: {kills:?}");
+            });
+            place.engine().apply(&way.chain(&traffic.object, u32::MAX >> 8)).unwrap();
+            report.add(done, &flood, &traffic.met(place, way.hook, &flood));
+        }
+        report.finish();
+        assert_eq!(report.kills.len(), points, "every step is a point: {:?}", report.kills);
     });
 }
 

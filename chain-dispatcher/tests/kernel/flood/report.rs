@@ -14,63 +14,71 @@ pub(super) fn count(variable: &str, otherwise: u32) -> u32 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// One flood.
+/// What the floods of one kind found, summed up.
 #[derive(Debug)]
 pub(super) struct Report {
-    figures: serde_json::Map<String, serde_json::Value>,
+    what: &'static str,
+    backend: Backend,
     begun: Instant,
+    swaps: u32,
+    packets: u64,
+    lost: i64,
+    neither: usize,
+    halves: usize,
+    twice: usize,
+    unconfigured: u32,
+    /// How often the process was killed, by the point where it was.
+    pub(super) kills: BTreeMap<String, u32>,
 }
 
 impl Report {
-    pub(super) fn new(what: &str, backend: Backend, begun: Instant) -> Self {
-        let mut report = Self { figures: serde_json::Map::new(), begun };
-        report.set("what", what);
-        report.set("backend", backend.as_str());
-        report
+    pub(super) fn new(what: &'static str, backend: Backend) -> Self {
+        Self {
+            what,
+            backend,
+            begun: Instant::now(),
+            swaps: 0,
+            packets: 0,
+            lost: 0,
+            neither: 0,
+            halves: 0,
+            twice: 0,
+            unconfigured: 0,
+            kills: BTreeMap::new(),
+        }
     }
 
-    fn set(&mut self, name: &str, value: impl Into<serde_json::Value>) {
-        self.figures.insert(name.to_owned(), value.into());
+    pub(super) fn swaps(&self) -> u32 {
+        self.swaps
     }
 
-    pub(super) fn swaps(mut self, swaps: u32) -> Self {
-        self.set("swaps", swaps);
-        self
+    /// Adds a flood in which so many swaps were made.
+    pub(super) fn add(&mut self, swaps: u32, flood: &Flood, met: &Met) {
+        self.swaps += swaps;
+        self.packets += u64::from(flood.sent);
+        self.lost += i64::from(flood.sent) - i64::from(flood.received);
+        self.neither += met.neither;
+        self.halves += met.halves;
+        self.twice += met.twice;
+        self.unconfigured += met.unconfigured;
     }
 
-    /// How often the process was killed, by the point where it was.
-    pub(super) fn kills(mut self, kills: &BTreeMap<String, u32>) -> Self {
-        self.set("kills", serde_json::to_value(kills).unwrap());
-        self
-    }
-
-    pub(super) fn traffic(mut self, flood: &Flood, met: &Met) -> Self {
-        self.set("packets", flood.sent);
-        self.set("lost", i64::from(flood.sent) - i64::from(flood.received));
-        self.set("neither", met.neither);
-        self.set("halves", met.halves);
-        self.set("twice", met.twice);
-        self.set("unconfigured", met.unconfigured);
-        self.set("versions", met.versions);
-        let seconds = self.begun.elapsed().as_secs_f64();
-        self.set("seconds", (seconds * 10.0).round() / 10.0);
-        self
-    }
-
-    /// Appends the report to the file that the environment names.
-    pub(super) fn write(&self) {
+    /// Appends the figures to the file that the environment names; then says that nothing was lost,
+    /// missed, met twice, met by half a chain, or met before it was configured.
+    pub(super) fn finish(&self) {
+        let seconds = (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+        let figures = serde_json::json!({
+            "what": self.what, "backend": self.backend, "seconds": seconds,
+            "swaps": self.swaps, "packets": self.packets, "kills": self.kills,
+            "lost": self.lost, "neither": self.neither, "halves": self.halves,
+            "twice": self.twice, "unconfigured": self.unconfigured,
+        });
         if let Some(path) = std::env::var_os("SKEP_SOAK_REPORT") {
             let mut file =
                 std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-            let line = format!("{}\n", serde_json::Value::Object(self.figures.clone()));
-            file.write_all(line.as_bytes()).unwrap();
+            file.write_all(format!("{figures}\n").as_bytes()).unwrap();
         }
-    }
-
-    /// Nothing was lost, missed, met twice, or met by half a chain.
-    pub(super) fn check(&self) {
-        for figure in ["lost", "neither", "halves", "twice", "unconfigured"] {
-            assert_eq!(self.figures[figure], 0, "{figure}: {:?}", self.figures);
-        }
+        let bad = [self.neither, self.halves, self.twice];
+        assert_eq!((self.lost, bad, self.unconfigured), (0, [0; 3], 0), "{figures}");
     }
 }

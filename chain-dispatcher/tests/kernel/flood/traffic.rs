@@ -99,8 +99,6 @@ pub(super) struct Met {
     pub(super) twice: usize,
     /// Packets that met a member before its config was written.
     pub(super) unconfigured: u32,
-    /// How many versions met a packet.
-    pub(super) versions: usize,
 }
 
 impl Traffic {
@@ -175,13 +173,11 @@ impl Traffic {
         };
         let (first, last) = (numbers("first", "met"), numbers("last", "met"));
         let pairs = || first.iter().zip(&last);
-        let versions: std::collections::BTreeSet<u32> = first.iter().map(|met| met >> 8).collect();
         Met {
             neither: pairs().filter(|(first, last)| **first == 0 && **last == 0).count(),
             halves: pairs().filter(|(first, last)| first != last).count(),
             twice: pairs().filter(|(first, last)| **first & 0xff > 1 || **last & 0xff > 1).count(),
             unconfigured: ["first", "last"].iter().map(|m| numbers(m, "unconfigured")[0]).sum(),
-            versions: versions.len(),
         }
     }
 }

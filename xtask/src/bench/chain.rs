@@ -1,0 +1,144 @@
+//! What a chain costs: nanoseconds a packet for each way and length, and the goals beside the figures.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{number, parsed};
+use crate::pages::Machine;
+use crate::workspace::Workspace;
+use crate::{run, say};
+
+/// The lengths that have goals; one member alone has none.
+const GOAL_LENGTHS: [u64; 4] = [2, 5, 10, 32];
+const TAIL_CALLS_LENGTH: u64 = 10;
+
+pub(super) fn measure(workspace: &Workspace, rounds: usize) -> Result<String> {
+    say::step("chain", "nanoseconds a packet for several lengths and ways; minutes");
+    let machine = Machine::look(&workspace.root)?;
+    let mut bench = run::cargo(&workspace.root);
+    bench.args(["bench", "--package", "skep-chain-dispatcher", "--bench", "chain", "--", "--json"]);
+    let chain = run::captured(bench.args(["--rounds", &rounds.to_string()]))?;
+    section(&machine, &parsed(&chain)?)
+}
+
+const LEGEND: &str = "One packet through N members with a realistic body each (parse Ethernet and IPv4, look a per-CPU counter up, add); \
+`BPF_PROG_TEST_RUN`, measured in turn in every round of one run. Ratios are those of the medians to `by-hand` of the same hook and length.\n\n\
+- `by-hand`: the same bodies in one C program, each a function of its own, as one writes them. `by-hand-merged` lets the compiler melt \
+the equal bodies into one, which programs loaded one by one cannot have.\n\
+- `fused`, `slots`: ours, with counters off; `+counts` with counters on, as agents run them; `+timing` with the time of every packet \
+taken in every member; `+drops` with somebody reading the stream of drops (these packets are not dropped).\n\
+- `tail-calls`: each program jumps to the next one by an index that the verifier does not know, as L3AF's programs do; \
+`tail-calls-constant` by one that it knows. Such programs must be written for it.\n\
+- `tc …`: the same on tc: ours on a tcx link.\n";
+
+/// The section of the page. Pure.
+fn section(machine: &Machine, chain: &Value) -> Result<String> {
+    let rows = chain["rows"].as_array().context("the chain bench has no rows")?;
+    let mut text = format!(
+        "## The chain\n\nMade by `cargo xtask bench chain --write` {machine}; {} rounds of {} runs.\n\n{LEGEND}\n### Goals\n\n\
+         | goal | N | figure | |\n| --- | ---: | ---: | --- |\n",
+        chain["rounds"], chain["repeat"]
+    );
+    for goal in goals(rows)? {
+        let met = if goal.figure <= goal.most { "met" } else { "**missed**" };
+        text += &format!("| {} | {} | {:.2} | {met} |\n", goal.what, goal.members, goal.figure);
+    }
+    text += "\n### Figures\n\n| members | way | median ns a packet | fastest quarter | ratio of medians |\n| ---: | --- | ---: | ---: | ---: |\n";
+    for row in rows {
+        text += &format!(
+            "| {} | {} | {:.0} | {:.1} | {:.2} |\n",
+            row["members"],
+            row["way"].as_str().unwrap_or("?"),
+            number(row, "median_ns")?,
+            number(row, "fastest_quarter_ns")?,
+            number(row, "ratio_to_by_hand")?
+        );
+    }
+    Ok(text)
+}
+
+/// A goal beside its figure.
+struct Goal {
+    what: &'static str,
+    members: u64,
+    figure: f64,
+    most: f64,
+}
+
+fn goals(rows: &[Value]) -> Result<Vec<Goal>> {
+    let median = |way: &str, members: u64| {
+        let row = rows.iter().find(|row| row["way"] == way && row["members"] == members);
+        let row = row.with_context(|| format!("{way} was not measured with {members} members"))?;
+        number(row, "median_ns")
+    };
+    let mut goals = Vec::new();
+    for members in GOAL_LENGTHS {
+        let by_hand = median("by-hand", members)?;
+        let ratio = |way| Ok::<f64, anyhow::Error>(median(way, members)? / by_hand);
+        let (fused, slots) = (ratio("fused")?, ratio("slots")?);
+        goals.push(Goal { what: "fused ≤ 1.05 × by-hand", members, figure: fused, most: 1.05 });
+        goals.push(Goal { what: "slots ≤ 1.5 × by-hand", members, figure: slots, most: 1.5 });
+    }
+    let members = TAIL_CALLS_LENGTH;
+    let jumps = median("tail-calls", members)?;
+    let against_jumps = |way| Ok::<f64, anyhow::Error>(median(way, members)? / jumps);
+    let (fused, slots) = (against_jumps("fused")?, against_jumps("slots")?);
+    goals.push(Goal { what: "fused ≤ 0.3 × tail-calls", members, figure: fused, most: 0.3 });
+    goals.push(Goal { what: "slots ≤ 0.3 × tail-calls", members, figure: slots, most: 0.3 });
+    for (counting, plain, what) in [
+        ("fused+counts", "fused", "counters of fused ≤ 1.5 ns a member"),
+        ("slots+counts", "slots", "counters of slots ≤ 1.5 ns a member"),
+    ] {
+        let members = TAIL_CALLS_LENGTH;
+        let extra = median(counting, members)? - median(plain, members)?;
+        goals.push(Goal { what, members, figure: extra / members as f64, most: 1.5 });
+    }
+    Ok(goals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(slots_at_5: f64) -> Value {
+        let mut rows = Vec::new();
+        for members in GOAL_LENGTHS {
+            for (way, median) in [("by-hand", 100.0), ("fused", 103.0), ("slots", 140.0)] {
+                let median = if way == "slots" && members == 5 { slots_at_5 } else { median };
+                rows.push(row(way, members, median));
+            }
+        }
+        for (way, median) in
+            [("tail-calls", 400.0), ("fused+counts", 113.0), ("slots+counts", 160.0)]
+        {
+            rows.push(row(way, 10, median));
+        }
+        serde_json::json!({"rows": rows, "rounds": 3, "repeat": 10})
+    }
+
+    fn row(way: &str, members: u64, median: f64) -> Value {
+        serde_json::json!({"members": members, "way": way, "median_ns": median, "fastest_quarter_ns": median,
+            "ratio_to_by_hand": median / 100.0})
+    }
+
+    #[test]
+    fn a_goal_is_met_or_missed_and_said_so() {
+        let section = section(&Machine::example(), &rows(151.0)).unwrap();
+        assert!(section.contains("| slots ≤ 1.5 × by-hand | 2 | 1.40 | met |"), "{section}");
+        assert!(section.contains("| slots ≤ 1.5 × by-hand | 5 | 1.51 | **missed** |"), "{section}");
+        assert!(section.contains("| fused ≤ 0.3 × tail-calls | 10 | 0.26 | met |"), "{section}");
+        assert!(
+            section.contains("| slots ≤ 0.3 × tail-calls | 10 | 0.35 | **missed** |"),
+            "{section}"
+        );
+        assert!(
+            section.contains("| counters of slots ≤ 1.5 ns a member | 10 | 2.00 | **missed** |")
+        );
+        assert!(section.contains("| 10 | tail-calls | 400 | 400.0 | 4.00 |"));
+    }
+
+    #[test]
+    fn a_goal_without_its_figure_is_an_error() {
+        assert!(section(&Machine::example(), &serde_json::json!({"rows": []})).is_err());
+    }
+}

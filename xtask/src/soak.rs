@@ -1,0 +1,148 @@
+//! `cargo xtask soak`: the floods of the kernel tests with full counts: thousands of swaps under numbered packets, by a process
+//! that lives and by one that is killed at every step, for every backend of this machine. `--write` keeps the result in
+//! `docs/benchmarks.md`. Knows the names of the counts; refuses to know how a flood is made.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::pages::{self, Machine};
+use crate::workspace::Workspace;
+use crate::{run, say, setup};
+
+#[derive(clap::Args)]
+pub(crate) struct SoakArguments {
+    /// Write the result to docs/benchmarks.md.
+    #[arg(long)]
+    write: bool,
+    /// Swaps of each backend under the flood.
+    #[arg(long, default_value_t = 10_000)]
+    swaps: u32,
+    /// Swaps of each backend by processes that are killed.
+    #[arg(long, default_value_t = 10_000)]
+    killed_swaps: u32,
+    /// Seconds of each flood without any swap.
+    #[arg(long, default_value_t = 60)]
+    control_seconds: u32,
+    /// How many floods run at the same time.
+    #[arg(long, default_value_t = 6)]
+    jobs: u32,
+    /// Run only floods whose name contains this text.
+    filter: Option<String>,
+}
+
+pub(crate) fn perform(workspace: &Workspace, arguments: &SoakArguments) -> Result<ExitCode> {
+    if !run::is_root() {
+        bail!("floods load BPF programs and make namespaces, which only root may do; run as root");
+    }
+    say::step("set-up", "what is missing is named, then installed");
+    let missing = setup::install(workspace)?;
+    if !missing.is_empty() {
+        bail!("still missing: {}", missing.join(", "));
+    }
+    let SoakArguments { swaps, killed_swaps, control_seconds, jobs, .. } = arguments;
+    say::step("soak", &format!("{swaps} swaps a backend, and {killed_swaps} by processes killed"));
+    let machine = Machine::look(&workspace.root)?;
+    let file = tempfile::NamedTempFile::new().context("no file for the report could be made")?;
+    let mut tests = run::cargo(&workspace.root);
+    tests.args(["test", "--package", "skep-chain-dispatcher", "--test", "kernel", "--"]);
+    tests.arg(arguments.filter.as_deref().unwrap_or("flood::"));
+    tests.arg(format!("--test-threads={jobs}"));
+    tests.env("SKEP_SOAK_REPORT", file.path());
+    tests.env("SKEP_SOAK_SWAPS", swaps.to_string());
+    tests.env("SKEP_SOAK_KILLED_SWAPS", killed_swaps.to_string());
+    tests.env("SKEP_SOAK_CONTROL_SECONDS", control_seconds.to_string());
+    let ended = run::shown(&mut tests);
+    let text = std::fs::read_to_string(file.path()).context("the report could not be read")?;
+    let mut floods = text
+        .lines()
+        .map(|line| serde_json::from_str(line).context("a flood reported what is no JSON"))
+        .collect::<Result<Vec<Value>>>()?;
+    floods.sort_by_key(|flood| (text_of(flood, "what"), text_of(flood, "backend")));
+    let section = section(&machine, &floods)?;
+    say::text(&section);
+    // A flood that failed is told, not written down.
+    ended?;
+    if arguments.write {
+        pages::write(&workspace.root, "swaps", &section)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text_of(flood: &Value, key: &str) -> String {
+    flood[key].as_str().unwrap_or("?").to_owned()
+}
+
+/// The section of the page. Pure.
+fn section(machine: &Machine, floods: &[Value]) -> Result<String> {
+    if floods.is_empty() {
+        bail!("no flood reported anything");
+    }
+    let mut text = format!(
+        "## Swaps under fire\n\nMade by `cargo xtask soak --write` {machine}.\n\n\
+         Numbered packets run through a veth pair while chains of two members are replaced; both members write down which version \
+         met which packet. *control*: the same flood without a swap. *swaps*: one process replaces the chain. *killed*: processes \
+         that replace it are killed with SIGKILL, after each step of a swap in turn and at moments that nobody chose. *lost*: did \
+         not arrive; *neither*: met no chain; *halves*: met two versions or one member only; *twice*: met a chain twice. The first \
+         attach is not counted.\n\n\
+         | flood | backend | swaps | kills | packets | lost | neither | halves | twice | seconds |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    );
+    for flood in floods {
+        let number = |key: &str| {
+            let number = &flood[key];
+            if number.is_number() {
+                Ok(number.to_string())
+            } else {
+                bail!("a flood reported no {key}")
+            }
+        };
+        let kills: u64 = kills(flood).map(|(_, count)| count).sum();
+        text += &format!(
+            "| {} | {} | {} | {kills} | {} | {} | {} | {} | {} | {} |\n",
+            text_of(flood, "what"),
+            text_of(flood, "backend"),
+            number("swaps")?,
+            number("packets")?,
+            number("lost")?,
+            number("neither")?,
+            number("halves")?,
+            number("twice")?,
+            number("seconds")?,
+        );
+    }
+    text += "\nPoints at which a process was killed, and how often:\n\n";
+    for flood in floods.iter().filter(|flood| kills(flood).next().is_some()) {
+        let points: Vec<String> =
+            kills(flood).map(|(point, count)| format!("{point} {count}")).collect();
+        text += &format!("- {}: {}.\n", text_of(flood, "backend"), points.join(", "));
+    }
+    Ok(text)
+}
+
+fn kills(flood: &Value) -> impl Iterator<Item = (&str, u64)> {
+    let kills = flood["kills"].as_object().into_iter().flatten();
+    kills.map(|(point, count)| (point.as_str(), count.as_u64().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_holds_every_flood_and_every_point() {
+        let flood = serde_json::json!({"what": "killed", "backend": "slots", "swaps": 100, "packets": 9000, "lost": 0,
+            "neither": 0, "halves": 0, "twice": 0, "seconds": 2.5, "kills": {"after 3 pin": 12, "at any moment": 13}});
+        let section = section(&Machine::example(), &[flood]).unwrap();
+        assert!(section.contains("| killed | slots | 100 | 25 | 9000 | 0 | 0 | 0 | 0 | 2.5 |"));
+        assert!(section.contains("- slots: after 3 pin 12, at any moment 13."));
+    }
+
+    #[test]
+    fn a_missing_figure_is_an_error_and_not_a_zero() {
+        let flood = serde_json::json!({"what": "swaps", "backend": "slots"});
+        assert!(section(&Machine::example(), &[flood]).is_err());
+        assert!(section(&Machine::example(), &[]).is_err());
+    }
+}
