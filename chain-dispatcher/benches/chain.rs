@@ -11,10 +11,12 @@ use std::process::Command;
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_chain_dispatcher::testrun::TestProgram;
-use skep_chain_dispatcher::{Chain, Counting, Engine, EngineConfig, HookPoint, Loadable, Member};
+use skep_chain_dispatcher::{
+    BackendChoice, Chain, Counting, Engine, EngineConfig, HookPoint, Loadable, Member,
+};
 use skep_trust::LocallyTrusted;
 
-const LENGTHS: [usize; 4] = [1, 2, 5, 10];
+const LENGTHS: [usize; 5] = [1, 2, 5, 10, 32];
 /// Runs per sample; the kernel's mean is in whole nanoseconds, so rounds give the finer picture.
 const REPEAT: u32 = 200_000;
 const ROUNDS: usize = 31;
@@ -77,13 +79,20 @@ fn ways(place: &Place, length: usize) -> Vec<Way> {
     vec![
         way("by-hand", by_hand("noinline")),
         way("by-hand-merged", by_hand("always_inline")),
-        way("slots", chain(place, length, Counting::Off)),
-        way("slots-counting", chain(place, length, Counting::On)),
+        way("fused", chain(place, length, BackendChoice::Fused, Counting::Off)),
+        way("fused-counting", chain(place, length, BackendChoice::Fused, Counting::On)),
+        way("slots", chain(place, length, BackendChoice::Slots, Counting::Off)),
+        way("slots-counting", chain(place, length, BackendChoice::Slots, Counting::On)),
     ]
 }
 
 /// One interface per chain: each stays attached while all are measured.
-fn chain(place: &Place, length: usize, counting: Counting) -> Box<dyn Fn() -> u32> {
+fn chain(
+    place: &Place,
+    length: usize,
+    backend: BackendChoice,
+    counting: Counting,
+) -> Box<dyn Fn() -> u32> {
     let interface = place.interface();
     let at = HookPoint { interface, hook: Hook::Xdp };
     let engine = Engine::open(EngineConfig { counting, ..EngineConfig::new(&place.root) }).unwrap();
@@ -103,7 +112,7 @@ fn chain(place: &Place, length: usize, counting: Counting) -> Box<dyn Fn() -> u3
             config: EncodedConfig::default(),
         })
         .collect();
-    let chain = Chain::new(at.clone(), 1, members);
+    let chain = Chain { backend, ..Chain::new(at.clone(), 1, members) };
     engine.apply(&chain).unwrap();
     Box::new(move || engine.test_run(&at, &packet(), REPEAT).unwrap().unwrap().duration_ns)
 }

@@ -14,6 +14,7 @@ use crate::backend::{Builder, Built, BuiltMember, Job, shared};
 use crate::chain::Counting;
 use crate::error::{ApplyError, DeepStack, ObserveError};
 use crate::execute::{label, refusal};
+use crate::fuse::asm::Address;
 use crate::fuse::constants::{self, Moved, Pool};
 use crate::fuse::walk::{self, Ending, Place, SUPPORT};
 use crate::fuse::{self, License, Part};
@@ -30,13 +31,14 @@ const VERSION: &[u8] = b"fused 1";
 /// What the verifier says when a path needs more stack than there is.
 const STACK_WORDS: &str = "combined stack size";
 
+/// The one key of an array, in the constants.
+pub(crate) const ZERO_KEY: [u8; 8] = [0; 8];
+
 /// The members as they are prepared, and the one program.
 #[derive(Debug, Default)]
 pub(crate) struct Fused {
     members: Vec<Prepared>,
     support: Option<Several>,
-    /// The constants of all of them; the program keeps it alive.
-    constants: Option<OwnedFd>,
     program: Option<OwnedFd>,
 }
 
@@ -67,14 +69,17 @@ impl Builder for Fused {
         if job.record.counting == Counting::On {
             self.support = Some(prepare_support(job)?);
         }
-        self.pool_constants().map_err(ApplyError::Dispatcher)?;
+        let pool = self.pool_constants().map_err(ApplyError::Dispatcher)?;
         let labels: Vec<String> = job.members.iter().map(|member| label(member)).collect();
         let parts = self.parts(&labels);
         let steps: Vec<walk::Member> = job.record.members.iter().map(step).collect();
         let place = Place { hook: job.spot.hook, ending: ending(job.record.backend) };
-        let main = match job.record.counting {
-            Counting::On => walk::counted(place, &steps),
-            Counting::Off => walk::quiet(place, &steps),
+        let main = match &self.support {
+            Some(support) => {
+                let counting = counting(support, &pool).map_err(ApplyError::Dispatcher)?;
+                walk::counted(place, &steps, counting)
+            }
+            None => walk::quiet(place, &steps),
         };
         let fused = fuse::fuse(&parts, &main).map_err(ApplyError::Fuse)?;
         let prepared = prepared(job, main.name, fused).map_err(ApplyError::Dispatcher)?;
@@ -95,9 +100,10 @@ impl Builder for Fused {
 
 impl Fused {
     /// One map for the constants of all: a program may use 64 maps, and every object has one more
-    /// than it declares.
-    fn pool_constants(&mut self) -> Result<(), LoadError> {
+    /// than it declares. It begins with zeroes.
+    fn pool_constants(&mut self) -> Result<OwnedFd, LoadError> {
         let mut pool = Pool::default();
+        pool.add(&ZERO_KEY);
         let mut moves = Vec::new();
         let members = self.members.iter().map(|m| (&m.maps, &m.constants));
         let support = self.support.iter().map(|s| (&s.maps, &s.constants));
@@ -108,16 +114,12 @@ impl Fused {
                 }
             }
         }
-        if moves.len() < 2 {
-            return Ok(());
-        }
         let map = load::constants_map("skep_rodata", &pool.bytes)?;
         for (from, by) in moves {
             let moved = Moved { from, to: map.as_raw_fd(), by };
             self.code().for_each(|code| constants::redirect(code, moved));
         }
-        self.constants = Some(map);
-        Ok(())
+        Ok(map)
     }
 
     fn code(&mut self) -> impl Iterator<Item = &mut [bpf_insn]> {
@@ -137,6 +139,22 @@ impl Fused {
         });
         members.chain(self.support.iter().flat_map(support_parts)).collect()
     }
+}
+
+/// Where the walk finds the counters and the settings. `zeroes`: a map of constants that begins with
+/// [`ZERO_KEY`].
+pub(crate) fn counting(support: &Several, zeroes: &OwnedFd) -> Result<walk::Counting, LoadError> {
+    let map = |name: &str| {
+        let map = support.maps.get(name).map(AsRawFd::as_raw_fd);
+        map.ok_or_else(|| LoadError::NoSuchMap { map: name.to_owned() })
+    };
+    let address = |map| Address { map, offset: 0 };
+    Ok(walk::Counting {
+        counts: map(layout::COUNTS_MAP)?,
+        zero: address(zeroes.as_raw_fd()),
+        timing: address(map(layout::TIMING_MAP)?),
+        telling: address(map(layout::TELLING_MAP)?),
+    })
 }
 
 /// What was fused, ready to be loaded. The parts keep its maps.
@@ -199,7 +217,8 @@ fn step(member: &MemberRecord) -> walk::Member {
 fn ending(backend: Backend) -> Ending {
     match backend.attachment() {
         Attachment::Tcx => Ending::Tcx,
-        Attachment::XdpLink | Attachment::XdpNetlink | Attachment::Clsact => Ending::AsItIs,
+        Attachment::Clsact => Ending::Clsact,
+        Attachment::XdpLink | Attachment::XdpNetlink => Ending::AsItIs,
     }
 }
 

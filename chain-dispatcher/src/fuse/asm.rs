@@ -1,9 +1,10 @@
 //! A small assembler for the code that Skep generates: instructions by name, jumps to labels, calls
 //! to the parts. Knows the instruction set, no chain.
 
-use aya_obj::generated::{BPF_PSEUDO_CALL, bpf_insn};
+use aya_obj::generated::{BPF_PSEUDO_CALL, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, bpf_insn};
 
 use super::FuseError;
+use super::code::LOAD_IMMEDIATE;
 
 /// `BPF_JMP | BPF_JA`.
 const JUMP: u8 = 0x05;
@@ -34,6 +35,14 @@ pub(crate) enum If {
     Above,
     /// Any of these bits is set.
     AnyBit,
+}
+
+/// A place in the one value of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// The map's descriptor.
+    pub(crate) map: i32,
+    pub(crate) offset: i32,
 }
 
 /// A place in the code, named before it is known.
@@ -164,6 +173,21 @@ impl Assembly {
         self.line_to(0x85, R0, pseudo, 0, -1, To::Part(part));
     }
 
+    /// `to` = the map, for a helper.
+    pub(crate) fn map(&mut self, to: R, fd: i32) {
+        self.wide(to, BPF_PSEUDO_MAP_FD, fd, 0);
+    }
+
+    /// `to` = an address in the value of a map that has one.
+    pub(crate) fn address(&mut self, to: R, at: Address) {
+        self.wide(to, BPF_PSEUDO_MAP_VALUE, at.map, at.offset);
+    }
+
+    /// Calls a function of the kernel.
+    pub(crate) fn help(&mut self, helper: i32) {
+        self.line(0x85, R0, R0, 0, helper);
+    }
+
     pub(crate) fn exit(&mut self) {
         self.line(EXIT, R0, R0, 0, 0);
     }
@@ -224,6 +248,12 @@ impl Assembly {
 
     fn line_of(&self, label: Label) -> Result<usize, FuseError> {
         self.labels.get(label.0).copied().flatten().ok_or(FuseError::JumpTooFar)
+    }
+
+    fn wide(&mut self, to: R, kind: u32, first: i32, second: i32) {
+        let kind = R(u8::try_from(kind).unwrap_or_default());
+        self.line(LOAD_IMMEDIATE, to, kind, 0, first);
+        self.line(0, R0, R0, 0, second);
     }
 
     fn line(&mut self, code: u8, dst: R, src: R, off: i16, imm: i32) {

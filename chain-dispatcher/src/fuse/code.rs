@@ -146,6 +146,13 @@ impl<'a> Code<'a> {
     }
 }
 
+/// The descriptor of the map that an instruction names, if it does.
+pub(super) fn map(instruction: bpf_insn) -> Option<i32> {
+    let kind = u32::from(instruction.src_reg());
+    let names = [BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE].contains(&kind);
+    (instruction.code == LOAD_IMMEDIATE && names).then_some(instruction.imm)
+}
+
 /// Slots that an instruction takes.
 pub(super) fn width(instruction: bpf_insn) -> usize {
     if instruction.code == LOAD_IMMEDIATE { 2 } else { 1 }
@@ -187,11 +194,11 @@ fn function(
         }
         if instruction.code == LOAD_IMMEDIATE {
             match u32::from(instruction.src_reg()) {
-                BPF_PSEUDO_MAP_FD | BPF_PSEUDO_MAP_VALUE => {
-                    function.maps.insert(instruction.imm);
-                }
                 0 | BPF_PSEUDO_BTF_ID | BPF_PSEUDO_FUNC => {}
-                _ => return Err(Fault::Damaged("it loads something that nobody knows")),
+                _ => match map(*instruction) {
+                    Some(map) => function.maps.extend([map]),
+                    None => return Err(Fault::Damaged("it loads something that nobody knows")),
+                },
             }
         }
         function.stack = function.stack.max(touched(*instruction));

@@ -104,7 +104,7 @@ pub(crate) fn fuse(parts: &[Part<'_>], main: &Main) -> Result<Fused, FuseError> 
             part.needed = part.code.needed(PROGRAM);
         }
     }
-    check_limits(&read)?;
+    check_limits(&read, &instructions)?;
     let mut places = BTreeMap::new();
     for (number, part) in read.iter().enumerate() {
         append(&mut instructions, number, part, &mut places);
@@ -161,7 +161,7 @@ fn in_types(label: &str, fault: btf::Fault) -> FuseError {
     }
 }
 
-fn check_limits(parts: &[Read<'_>]) -> Result<(), FuseError> {
+fn check_limits(parts: &[Read<'_>], main: &[bpf_insn]) -> Result<(), FuseError> {
     let functions = 1 + parts.iter().map(|part| part.needed.len()).sum::<usize>();
     if functions > FUNCTIONS_MAX {
         return Err(FuseError::TooManyFunctions { functions });
@@ -170,6 +170,7 @@ fn check_limits(parts: &[Read<'_>]) -> Result<(), FuseError> {
         .iter()
         .flat_map(|part| part.needed.iter().filter_map(|number| part.code.functions.get(*number)))
         .flat_map(|function| function.maps.iter().copied())
+        .chain(main.iter().filter_map(|instruction| code::map(*instruction)))
         .collect();
     if maps.len() > MAPS_MAX {
         return Err(FuseError::TooManyMaps { maps: maps.len() });

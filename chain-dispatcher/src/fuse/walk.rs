@@ -9,7 +9,7 @@ use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 
 use super::asm::{Assembly, If, Label, R, R0, R1};
 use super::{Linkage, Main};
-pub(crate) use counted::SUPPORT;
+pub(crate) use counted::{Counting, SUPPORT};
 
 /// `SKEP_MISSED`: in a fused chain every member runs; one that answers this on purpose is treated as
 /// in every backend.
@@ -28,8 +28,10 @@ pub(crate) struct Member {
 pub(crate) enum Ending {
     /// Nothing.
     AsItIs,
-    /// As `tcx_verdict` in `bpf/tc_dispatcher.bpf.c` does.
+    /// As `kernel_verdict` in `bpf/tc_dispatcher.bpf.c` for a tcx link.
     Tcx,
+    /// The same for a clsact filter.
+    Clsact,
 }
 
 /// Where the chain is and how its verdict leaves it.
@@ -47,8 +49,8 @@ pub(crate) fn quiet(place: Place, members: &[Member]) -> Main {
 
 /// The main that walks along these members and counts as the dispatchers do. Behind the members'
 /// parts stands one for each function of [`SUPPORT`].
-pub(crate) fn counted(place: Place, members: &[Member]) -> Main {
-    main(name(place), place, counted::walk(place, members, 0))
+pub(crate) fn counted(place: Place, members: &[Member], counting: Counting) -> Main {
+    main(name(place), place, counted::walk(place, members, counting, 0))
 }
 
 /// A global `int name(struct xdp_md *ctx)` around the one member that is the first part: gives its
@@ -60,8 +62,14 @@ pub(crate) fn wrapped(name: &str, place: Place, member: Member) -> Main {
 
 /// As [`wrapped`], and counts as member `number` of its chain. Behind the member's part stands one
 /// for each function of [`SUPPORT`].
-pub(crate) fn wrapped_counted(name: &str, place: Place, number: usize, member: Member) -> Main {
-    main(name.to_owned(), place, counted::walk(place, &[member], number))
+pub(crate) fn wrapped_counted(
+    name: &str,
+    place: Place,
+    number: usize,
+    member: Member,
+    counting: Counting,
+) -> Main {
+    main(name.to_owned(), place, counted::walk(place, &[member], counting, number))
 }
 
 fn name(place: Place) -> String {
@@ -115,16 +123,27 @@ impl Place {
         }
     }
 
-    /// `tcx_verdict` in `bpf/tc_dispatcher.bpf.c`, with R0 any answer: tcx knows four verdicts. Then
-    /// the end.
-    fn leave_tcx(self, code: &mut Assembly) {
+    /// Ends with the answer in R0 as `kernel_verdict` in `bpf/tc_dispatcher.bpf.c` has it: tc knows
+    /// these verdicts, and what is none of them means "go on".
+    fn leave_tc(self, code: &mut Assembly) {
         let (out, drop) = (code.label(), code.label());
-        for stays in [Verdict::Ok, Verdict::Shot, Verdict::Redirect] {
-            code.jump_if(R0, If::Equal, self.code_of(stays), out);
+        let (stays, drops): (&[Verdict], &[Verdict]) = match self.ending {
+            Ending::Clsact => (
+                &[Verdict::Ok, Verdict::Shot, Verdict::Redirect, Verdict::Stolen, Verdict::Trap],
+                &[],
+            ),
+            Ending::Tcx | Ending::AsItIs => (
+                &[Verdict::Ok, Verdict::Shot, Verdict::Redirect],
+                &[Verdict::Stolen, Verdict::Trap],
+            ),
+        };
+        for verdict in stays {
+            code.jump_if(R0, If::Equal, self.code_of(*verdict), out);
         }
-        for drops in [self.code_of(Verdict::Stolen), self.code_of(Verdict::Trap), MISSED] {
-            code.jump_if(R0, If::Equal, drops, drop);
+        for verdict in drops {
+            code.jump_if(R0, If::Equal, self.code_of(*verdict), drop);
         }
+        code.jump_if(R0, If::Equal, MISSED, drop);
         code.set(R0, self.unknown());
         code.place(out);
         code.exit();

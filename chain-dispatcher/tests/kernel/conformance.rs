@@ -27,8 +27,12 @@ fn meaning(
             break;
         }
     }
-    let clsact = [BackendChoice::Tc, BackendChoice::TcFused].contains(&backend);
-    (if hook == Hook::Xdp || clsact { decision } else { on_tcx(decision) }, ran)
+    let decision = match backend {
+        _ if hook == Hook::Xdp => decision,
+        BackendChoice::Tc | BackendChoice::TcFused => on_clsact(decision),
+        _ => on_tcx(decision),
+    };
+    (decision, ran)
 }
 
 /// tcx knows NEXT, PASS, DROP and REDIRECT only.
@@ -38,6 +42,11 @@ fn on_tcx(decision: i32) -> i32 {
         4 | 8 => 2,
         _ => -1,
     }
+}
+
+/// A direct-action filter knows these; every other one lets the packet on.
+fn on_clsact(decision: i32) -> i32 {
+    if [0, 2, 4, 7, 8].contains(&decision) { decision } else { -1 }
 }
 
 /// A small generator with a fixed seed: the same table every time.
@@ -112,25 +121,37 @@ fn check(backend: BackendChoice, hook: Hook, lengths: &[usize], chains_each: usi
 }
 
 #[test]
-fn xdp_chains_of_every_length_mean_what_the_design_says() {
+fn xdp_chains_in_slots_mean_what_the_design_says_whatever_their_length() {
     check(BackendChoice::Slots, Hook::Xdp, &[1, 2, 3, 5, 32], 24);
 }
 
 #[test]
-fn fused_xdp_chains_of_every_length_mean_what_the_design_says() {
+fn fused_xdp_chains_mean_what_the_design_says_whatever_their_length() {
     check(BackendChoice::Fused, Hook::Xdp, &[1, 2, 3, 5, 32], 24);
 }
 
 #[test]
-fn tc_chains_of_every_length_mean_what_the_design_says() {
+fn tcx_chains_mean_what_the_design_says_whatever_their_length() {
     check(BackendChoice::Tcx, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
     check(BackendChoice::Tcx, Hook::TcEgress, &[2, 3], 8);
 }
 
 #[test]
-fn fused_tc_chains_of_every_length_mean_what_the_design_says() {
+fn fused_tcx_chains_mean_what_the_design_says_whatever_their_length() {
     check(BackendChoice::Fused, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
     check(BackendChoice::Fused, Hook::TcEgress, &[2, 3], 8);
+}
+
+#[test]
+fn clsact_chains_mean_what_the_design_says_whatever_their_length() {
+    check(BackendChoice::Tc, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
+    check(BackendChoice::Tc, Hook::TcEgress, &[2, 3], 8);
+}
+
+#[test]
+fn fused_clsact_chains_mean_what_the_design_says_whatever_their_length() {
+    check(BackendChoice::TcFused, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
+    check(BackendChoice::TcFused, Hook::TcEgress, &[2, 3], 8);
 }
 
 #[test]

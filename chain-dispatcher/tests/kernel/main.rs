@@ -8,6 +8,7 @@ mod chains;
 mod clsact;
 mod conformance;
 mod flood;
+mod fused;
 mod interfaces;
 mod killed;
 mod objects;

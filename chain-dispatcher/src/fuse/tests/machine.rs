@@ -5,6 +5,8 @@ use aya_obj::generated::bpf_insn;
 use skep_artifact::hook::Hook;
 
 use crate::fuse::Main;
+use crate::fuse::asm::Address;
+use crate::fuse::walk::Counting;
 use crate::layout::{ALL_COUNTERS_BYTES, COUNTERS_BYTES, COUNTERS_MEMBERS_AT};
 
 const CONTEXT: u64 = 0x1000;
@@ -13,6 +15,14 @@ const COUNTERS: u64 = 0x10_0000;
 const RUBBISH: u64 = 0xdead_beef_dead_beef;
 /// Length of the packet that passes.
 pub(super) const LENGTH: u64 = 60;
+
+/// Maps by descriptor.
+pub(super) const COUNTING: Counting = Counting {
+    counts: 1000,
+    zero: Address { map: 1001, offset: 8 },
+    timing: Address { map: 1002, offset: 0 },
+    telling: Address { map: 1003, offset: 0 },
+};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,8 +38,8 @@ pub(super) struct Ran {
 }
 
 /// Runs a main whose members give these answers. `since`: what the clock says, 0 for a packet that
-/// is not timed.
-pub(super) fn run(main: &Main, answers: &[i32], since: u64) -> Ran {
+/// is not timed. `telling`: one in how many drops somebody wants to hear of.
+pub(super) fn run(main: &Main, answers: &[i32], since: u64, telling: u32) -> Ran {
     let assembled = main.code.assemble().unwrap();
     let mut machine = Machine {
         registers: [RUBBISH; 10],
@@ -37,6 +47,7 @@ pub(super) fn run(main: &Main, answers: &[i32], since: u64) -> Ran {
         hook: main.hook,
         answers,
         since,
+        telling,
     };
     machine.registers[1] = CONTEXT;
     let mut at = 0;
@@ -47,8 +58,17 @@ pub(super) fn run(main: &Main, answers: &[i32], since: u64) -> Ran {
             return machine.ran;
         }
         if instruction.code == 0x85 {
-            let call = assembled.calls.iter().find(|(place, _)| *place == at).unwrap();
-            machine.call(call.1);
+            match assembled.calls.iter().find(|(place, _)| *place == at) {
+                Some((_, part)) => machine.call(*part),
+                None => machine.look_up(instruction.imm),
+            }
+        }
+        if instruction.code == 0x18 {
+            let low = u64::try_from(assembled.instructions[at + 1].imm).unwrap();
+            let map = u64::try_from(instruction.imm).unwrap();
+            machine.registers[usize::from(instruction.dst_reg())] = map << 32 | low;
+            at += 2;
+            continue;
         }
         let jumps = machine.step(instruction);
         let next = isize::try_from(at).unwrap() + 1;
@@ -64,6 +84,7 @@ struct Machine<'a> {
     hook: Hook,
     answers: &'a [i32],
     since: u64,
+    telling: u32,
 }
 
 fn low(value: u64) -> u32 {
@@ -109,6 +130,14 @@ impl Machine<'_> {
     }
 
     fn load(&self, address: u64) -> u64 {
+        match address >> 32 {
+            0 => {}
+            map if map == u64::try_from(COUNTING.timing.map).unwrap() => return self.since,
+            map if map == u64::try_from(COUNTING.telling.map).unwrap() => {
+                return u64::from(self.telling);
+            }
+            map => panic!("a load from map {map}"),
+        }
         if address < COUNTERS {
             let tc = self.hook.is_tc();
             return match address - CONTEXT {
@@ -122,6 +151,15 @@ impl Machine<'_> {
         u64::from_ne_bytes(self.ran.counters[at..at + 8].try_into().unwrap())
     }
 
+    fn look_up(&mut self, helper: i32) {
+        assert_eq!(helper, 1);
+        assert_eq!(self.registers[1], u64::try_from(COUNTING.counts).unwrap() << 32);
+        let zero = u64::try_from(COUNTING.zero.map).unwrap() << 32 | 8;
+        assert_eq!(self.registers[2], zero);
+        self.registers[1..6].fill(RUBBISH);
+        self.registers[0] = COUNTERS;
+    }
+
     fn call(&mut self, part: usize) {
         let answer = match part.checked_sub(self.answers.len()) {
             None => {
@@ -130,12 +168,11 @@ impl Machine<'_> {
                 // A member may leave anything in the upper half.
                 u64::from(self.answers[part].cast_unsigned()) | 0xabcd << 32
             }
-            Some(0) => COUNTERS,
-            Some(1) => {
+            Some(0) => {
                 assert_eq!(self.registers[1], COUNTERS);
                 self.since
             }
-            Some(2) => {
+            Some(1) => {
                 let at = usize::try_from(self.registers[1] - COUNTERS).unwrap();
                 assert_eq!((at - COUNTERS_MEMBERS_AT) % COUNTERS_BYTES, 0);
                 self.ran.timed.push((at - COUNTERS_MEMBERS_AT) / COUNTERS_BYTES);
@@ -145,7 +182,7 @@ impl Machine<'_> {
             Some(told) => {
                 assert_eq!(self.registers[1], CONTEXT);
                 let verdict = low(self.registers[3]).cast_signed();
-                self.ran.told.push((self.registers[2], verdict, told == 4));
+                self.ran.told.push((self.registers[2], verdict, told == 3));
                 0
             }
         };

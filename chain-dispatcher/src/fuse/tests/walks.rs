@@ -6,7 +6,7 @@ use proptest::prelude::{
 };
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 
-use super::machine::{LENGTH, Ran, run};
+use super::machine::{COUNTING, LENGTH, Ran, run};
 use crate::fuse::walk::{self, Ending, Member, Place};
 use crate::layout::{
     COUNTERS_BYTES, COUNTERS_MEMBERS_AT, COUNTERS_MISSED_AT, COUNTERS_VERDICTS_AT, VERDICT_UNKNOWN,
@@ -51,12 +51,12 @@ fn meaning(place: Place, members: &[Member], answers: &[i32]) -> Meaning {
         }
     }
     let drops: &[i32] = if tc { &[2, 4, 8] } else { &[0, 1] };
-    let told = (drops.contains(&verdict)).then(|| (who as u64, verdict, missed_last));
+    let told = drops.contains(&verdict).then_some((who as u64, verdict, missed_last));
     let verdict = match (place.ending, verdict) {
         (Ending::AsItIs, verdict) => verdict,
-        (Ending::Tcx, 0 | 2 | 7) => verdict,
+        (Ending::Tcx, 0 | 2 | 7) | (Ending::Clsact, 0 | 2 | 4 | 7 | 8) => verdict,
         (Ending::Tcx, 4 | 8) => 2,
-        (Ending::Tcx, _) => -1,
+        (Ending::Tcx | Ending::Clsact, _) => -1,
     };
     Meaning { verdict, counted, told: told.into_iter().collect() }
 }
@@ -65,7 +65,7 @@ fn places() -> impl Strategy<Value = Place> {
     prop_oneof![
         Just(Place { hook: Hook::Xdp, ending: Ending::AsItIs }),
         Just(Place { hook: Hook::TcIngress, ending: Ending::Tcx }),
-        Just(Place { hook: Hook::TcEgress, ending: Ending::AsItIs }),
+        Just(Place { hook: Hook::TcEgress, ending: Ending::Clsact }),
     ]
 }
 
@@ -108,7 +108,7 @@ proptest! {
     ) {
         let (members, answers): (Vec<_>, Vec<_>) = chain.into_iter().unzip();
         let meaning = meaning(place, &members, &answers);
-        let ran = run(&walk::quiet(place, &members), &answers, 0);
+        let ran = run(&walk::quiet(place, &members), &answers, 0, 0);
         prop_assert_eq!(ran.verdict, meaning.verdict);
         prop_assert_eq!(ran.members, (0..meaning.counted.len()).collect::<Vec<_>>());
     }
@@ -117,15 +117,17 @@ proptest! {
     fn a_counting_walk_decides_the_same_and_counts_times_and_tells(
         (place, chain) in places().prop_flat_map(|place| (Just(place), members(place.hook))),
         since in prop_oneof![Just(0u64), Just(1_000)],
+        telling in 0u32..3,
     ) {
         let (members, answers): (Vec<_>, Vec<_>) = chain.into_iter().unzip();
         let meaning = meaning(place, &members, &answers);
-        let ran = run(&walk::counted(place, &members), &answers, since);
+        let ran = run(&walk::counted(place, &members, COUNTING), &answers, since, telling);
         let all: Vec<usize> = (0..meaning.counted.len()).collect();
         prop_assert_eq!(ran.verdict, meaning.verdict);
         prop_assert_eq!(&ran.members, &all);
         prop_assert_eq!(&ran.timed, &if since == 0 { Vec::new() } else { all.clone() });
-        prop_assert_eq!(&ran.told, &meaning.told);
+        let told = if telling == 0 { Vec::new() } else { meaning.told };
+        prop_assert_eq!(&ran.told, &told);
         for (number, counted) in meaning.counted.iter().enumerate() {
             prop_assert_eq!(counter(&ran, number, 0), LENGTH);
             prop_assert_eq!(counter(&ran, number, *counted), 1);
@@ -141,13 +143,18 @@ proptest! {
     ) {
         let Some((member, answer)) = chain.first().copied() else { return Ok(()) };
         let meaning = meaning(place, &[member], &[answer]);
-        let ran = run(&walk::wrapped_counted("it", place, number, member), &[answer], 7);
+        let ran = run(
+            &walk::wrapped_counted("it", place, number, member, COUNTING),
+            &[answer],
+            7,
+            1,
+        );
         prop_assert_eq!(ran.verdict, meaning.verdict);
         prop_assert_eq!(&ran.timed, &vec![number]);
         prop_assert_eq!(counter(&ran, number, meaning.counted[0]), 1);
         let told: Vec<_> = meaning.told.iter().map(|(_, v, m)| (number as u64, *v, *m)).collect();
         prop_assert_eq!(&ran.told, &told);
-        prop_assert_eq!(run(&walk::wrapped("it", place, member), &[answer], 0).verdict, ran.verdict);
+        prop_assert_eq!(run(&walk::wrapped("it", place, member), &[answer], 0, 0).verdict, ran.verdict);
     }
 }
 

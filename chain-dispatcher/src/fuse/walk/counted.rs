@@ -6,21 +6,36 @@
 use skep_artifact::hook::{Failure, Mode};
 
 use super::{Ending, MISSED, Member, Place, So, is_last};
-use crate::fuse::asm::{Assembly, If, Label, R, R0, R1, R2, R3, R6, R7, R8, R9};
+use crate::fuse::asm::{Address, Assembly, If, Label, R, R0, R1, R2, R3, R6, R7, R8, R9};
 use crate::layout;
 
 /// The functions of `bpf/support.bpf.c` that the walk calls, in the order of their parts.
-pub(crate) const SUPPORT: [&str; 5] =
-    ["skep_see", "skep_enter", "skep_leave", "skep_dropped", "skep_dropped_missed"];
-const SEE: usize = 0;
-const ENTER: usize = 1;
-const LEAVE: usize = 2;
-const DROPPED: usize = 3;
-const DROPPED_MISSED: usize = 4;
+pub(crate) const SUPPORT: [&str; 4] =
+    ["skep_enter", "skep_leave", "skep_dropped", "skep_dropped_missed"];
+const ENTER: usize = 0;
+const LEAVE: usize = 1;
+const DROPPED: usize = 2;
+const DROPPED_MISSED: usize = 3;
+/// `bpf_map_lookup_elem`, which the verifier replaces by a few instructions here.
+const MAP_LOOKUP: i32 = 1;
+
+/// Where the walk finds what it counts in and what it is told to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counting {
+    /// The descriptor of `skep_counts`.
+    pub(crate) counts: i32,
+    /// Four bytes of 0 that nobody can write: its one key. The stack stays free for the members.
+    pub(crate) zero: Address,
+    /// `one_in` of `skep_timing`.
+    pub(crate) timing: Address,
+    /// `one_in` of `skep_telling`.
+    pub(crate) telling: Address,
+}
 
 struct Walk {
     place: Place,
     code: Assembly,
+    counting: Counting,
     /// Number of the first member in its chain, whose part is the first one.
     first: usize,
     /// Number of the first support function's part.
@@ -45,11 +60,12 @@ struct Rare {
 }
 
 /// `first`: number of the first member in its chain.
-pub(super) fn walk(place: Place, members: &[Member], first: usize) -> Assembly {
+pub(super) fn walk(place: Place, members: &[Member], counting: Counting, first: usize) -> Assembly {
     let mut code = Assembly::default();
     let (out, out_missed) = (code.label(), code.label());
     let support = members.len();
-    let mut walk = Walk { place, code, first, support, out, out_missed, rare: Vec::new() };
+    let mut walk =
+        Walk { place, code, counting, first, support, out, out_missed, rare: Vec::new() };
     walk.members(members);
     walk.code
 }
@@ -90,17 +106,24 @@ impl Walk {
 
     /// The counters and the time; a chain without counters does not exist, so that is closed.
     fn begin(&mut self) {
-        let seen = self.code.label();
+        let (seen, untimed) = (self.code.label(), self.code.label());
         self.code.copy(R6, R1);
-        self.support(SEE);
+        self.code.map(R1, self.counting.counts);
+        self.code.address(R2, self.counting.zero);
+        self.code.help(MAP_LOOKUP);
         self.code.jump_unless_zero(R0, seen);
         self.code.set(R0, self.place.closed());
         self.code.exit();
         self.code.place(seen);
         self.code.copy(R8, R0);
+        self.code.set(R9, 0);
+        self.code.address(R1, self.counting.timing);
+        self.code.load32(R1, R1, 0);
+        self.code.jump_if_zero(R1, untimed);
         self.code.copy(R1, R8);
         self.support(ENTER);
         self.code.copy(R9, R0);
+        self.code.place(untimed);
     }
 
     /// Counts the bytes and calls the member.
@@ -235,19 +258,22 @@ impl Walk {
         self.code.copy32(R0, R7);
         match self.place.ending {
             Ending::AsItIs => self.code.exit(),
-            Ending::Tcx => self.place.leave_tcx(&mut self.code),
+            Ending::Tcx | Ending::Clsact => self.place.leave_tc(&mut self.code),
         }
         self.code.place(tell);
-        self.tell(DROPPED);
+        self.tell(DROPPED, leave);
         self.code.jump(leave);
         self.code.place(self.out_missed);
         self.code.set(R7, self.place.closed());
-        self.tell(DROPPED_MISSED);
+        self.tell(DROPPED_MISSED, leave);
         self.code.jump(leave);
     }
 
-    /// R2 holds the member's number.
-    fn tell(&mut self, function: usize) {
+    /// Tells a drop if somebody asked for it; else to `leave`. R2 holds the member's number.
+    fn tell(&mut self, function: usize, leave: Label) {
+        self.code.address(R1, self.counting.telling);
+        self.code.load32(R1, R1, 0);
+        self.code.jump_if_zero(R1, leave);
         self.code.copy(R1, R6);
         self.code.copy32(R3, R7);
         self.support(function);

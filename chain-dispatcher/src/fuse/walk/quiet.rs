@@ -127,7 +127,7 @@ impl Walk {
         self.code.place(self.end);
         match self.place.ending {
             Ending::AsItIs => self.end_as_it_is(),
-            Ending::Tcx => self.place.leave_tcx(&mut self.code),
+            Ending::Tcx | Ending::Clsact => self.place.leave_tc(&mut self.code),
         }
         for rare in std::mem::take(&mut self.rare) {
             self.rarely(&rare);

@@ -1,0 +1,410 @@
+//! Chains that are one program: everything a member may be made of, alone and mixed; what cannot be
+//! fused is refused by name; moving between builds loses nothing.
+
+use skep_artifact::hook::{Hook, Mode, Verdict};
+use skep_chain_dispatcher::{
+    ApplyError, Backend, BackendChoice, Chain, Counting, Engine, EngineConfig, FuseError, Member,
+    Step,
+};
+
+use crate::place::{ANSWER, Place, answering, at, chain, compile, member, packet};
+
+/// What most of these programs begin and end with.
+macro_rules! source {
+    ($body:literal) => {
+        concat!(
+            "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n",
+            $body,
+            "\nchar _license[] SEC(\"license\") = \"GPL\";"
+        )
+    };
+}
+
+const BARE: &str = source!(r#"SEC("xdp") int it(struct xdp_md *ctx) { return XDP_PASS; }"#);
+
+const FUNCTIONS: &str = source!(
+    r#"
+    static __attribute__((noinline)) int add(int a, int b) { return a + b; }
+    __attribute__((noinline)) int twice(int a) { return add(a, a); }
+    SEC("xdp") int it(struct xdp_md *ctx) { return twice(ctx->rx_queue_index + 1); }"#
+);
+const ENUM_AND_VOID: &str = source!(
+    r#"SEC("xdp") enum xdp_action it(void *ctx)
+    { return ((struct xdp_md *)ctx)->rx_queue_index ? XDP_DROP : XDP_PASS; }"#
+);
+/// .rodata, .data and .bss; PASS as long as each holds what it should.
+const GLOBALS: &str = source!(
+    r#"
+    const volatile int one = 1, table[3] = {7, 8, 9};
+    volatile int two = 2;
+    volatile long runs;
+    SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        unsigned int i = ctx->rx_queue_index;
+        runs++;
+        return one == 1 && i < 3 && table[i] == 7 && two == 2 && runs > 0 ? XDP_PASS : XDP_DROP;
+    }"#
+);
+const CALLBACK: &str = source!(
+    r#"
+    static long each(__u32 at, int *sum) { *sum += at; return 0; }
+    SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        int sum = 0;
+        bpf_loop(5, each, &sum, 0);
+        return sum == 10 ? XDP_PASS : XDP_DROP;
+    }"#
+);
+const CORE: &str = source!(
+    r#"
+    #include <bpf/bpf_core_read.h>
+    struct net_device { int ifindex; } __attribute__((preserve_access_index));
+    struct no_such_thing { int field; } __attribute__((preserve_access_index));
+    SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        return bpf_core_field_exists(((struct net_device *)0)->ifindex) &&
+               !bpf_core_field_exists(((struct no_such_thing *)0)->field) ? XDP_PASS : XDP_DROP;
+    }"#
+);
+/// A map as objects declared them before BTF, and two of later kinds.
+const MAPS: &str = source!(
+    r#"
+    struct bpf_map_def { unsigned int type, key_size, value_size, max_entries, map_flags; };
+    struct bpf_map_def SEC("maps") old = {
+        .type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 8, .max_entries = 4 };
+    struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4);
+             __type(key, __u32); __type(value, __u64); } recent SEC(".maps");
+    struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } events SEC(".maps");
+    SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        __u32 key = 3;
+        __u64 value = 5, *found;
+        if (bpf_map_update_elem(&old, &key, &value, BPF_ANY)) return XDP_DROP;
+        if (bpf_map_update_elem(&recent, &key, &value, BPF_ANY)) return XDP_DROP;
+        bpf_ringbuf_output(&events, &value, sizeof(value), 0);
+        found = bpf_map_lookup_elem(&old, &key);
+        return found && *found == 5 ? XDP_PASS : XDP_DROP;
+    }"#
+);
+const WHOLE_STACK: &str = source!(
+    r#"SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        volatile char room[504];
+        room[0] = 1;
+        room[503] = 1;
+        return room[0] + room[503];
+    }"#
+);
+const GROWS: &str = source!(
+    r#"SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        if (bpf_xdp_adjust_head(ctx, -8) || bpf_xdp_adjust_head(ctx, 8)) return XDP_ABORTED;
+        return XDP_PASS;
+    }"#
+);
+const GREEDY: &str = source!(
+    r#"
+    struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1);
+             __type(key, __u32); __type(value, __u32); } next SEC(".maps");
+    SEC("xdp") int it(struct xdp_md *ctx)
+    { bpf_tail_call(ctx, &next, 0); return XDP_PASS; }"#
+);
+/// Its program array holds its own second program from the beginning.
+const OWN_TAIL: &str = source!(
+    r#"
+    int second(struct xdp_md *ctx);
+    struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1); __type(key, __u32);
+             __array(values, int (struct xdp_md *)); } next SEC(".maps") = {
+        .values = { [0] = (void *)&second } };
+    SEC("xdp") int second(struct xdp_md *ctx) { return XDP_PASS; }
+    SEC("xdp") int it(struct xdp_md *ctx)
+    { bpf_tail_call(ctx, &next, 0); return XDP_DROP; }"#
+);
+/// No type information at all.
+const UNTYPED: &str = concat!(
+    "// clang: -g0\n#include <linux/bpf.h>\n",
+    "static __attribute__((noinline)) int two(int n) { return n * 2; }\n",
+    "__attribute__((section(\"xdp\"), used)) int it(struct xdp_md *ctx)\n",
+    "{ return two(ctx->rx_queue_index + 1); }\n",
+    "__attribute__((section(\"license\"), used)) char _license[] = \"GPL\";"
+);
+
+/// Each of them lets a packet pass.
+const KINDS: [(&str, &str); 11] = [
+    ("functions", FUNCTIONS),
+    ("enum-and-void", ENUM_AND_VOID),
+    ("globals", GLOBALS),
+    ("callback", CALLBACK),
+    ("core", CORE),
+    ("maps", MAPS),
+    ("whole-stack", WHOLE_STACK),
+    ("grows", GROWS),
+    ("greedy", GREEDY),
+    ("own-tail", OWN_TAIL),
+    ("untyped", UNTYPED),
+];
+
+fn it(name: &str, source: &str) -> Member {
+    member(name, 1, source, "it", Hook::Xdp)
+}
+
+fn fused(generation: u64, members: Vec<Member>) -> Chain {
+    Chain { backend: BackendChoice::Fused, ..chain(Hook::Xdp, generation, members) }
+}
+
+fn answer_of(engine: &Engine, hook: Hook) -> i32 {
+    engine.test_run(&at(hook), &packet(), 1).unwrap().unwrap().code
+}
+
+fn quiet(place: &Place) -> Engine {
+    Engine::open(EngineConfig { counting: Counting::Off, ..place.config() }).unwrap()
+}
+
+#[test]
+fn a_member_of_any_kind_runs_alone_and_before_a_dropper() {
+    Place::run(|place| {
+        let mut generation = 0;
+        for engine in [place.engine(), quiet(place)] {
+            for (name, source) in KINDS {
+                let mut run = |members| {
+                    generation += 1;
+                    engine
+                        .apply(&fused(generation, members))
+                        .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+                    answer_of(&engine, Hook::Xdp)
+                };
+                assert_eq!(run(vec![it(name, source)]), 2, "{name}");
+                let dropper = answering(Hook::Xdp, "z", 2, 1);
+                assert_eq!(run(vec![it(name, source), dropper]), 1, "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn members_of_every_kind_share_one_program() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let mut members: Vec<Member> = KINDS.iter().map(|(name, text)| it(name, text)).collect();
+        members.extend(KINDS.iter().map(|(name, text)| it(&format!("again-{name}"), text)));
+        let applied = engine.apply(&fused(1, members.clone())).unwrap();
+        assert_eq!(applied.chain.backend, Some(Backend::Fused));
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+        assert!(engine.plan(&fused(1, members.clone())).unwrap().is_empty());
+        // Their code runs in the chain's own program: that is the number they have.
+        for seen in &applied.chain.members {
+            assert_eq!(seen.prog_id, applied.chain.dispatcher_id);
+        }
+        members.push(answering(Hook::Xdp, "z", 2, 1));
+        engine.apply(&fused(2, members)).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
+        let counted = engine.counters(&at(Hook::Xdp)).unwrap();
+        assert_eq!(counted.len(), 23);
+        assert!(counted.iter().all(|member| member.packets == 1 && member.bytes == 60));
+        assert_eq!(counted[22].verdicts, [(Verdict::Drop, 1)]);
+    });
+}
+
+#[test]
+fn sixty_four_members_load_run_and_are_counted_and_one_more_is_refused() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let bare = |count: usize| (0..count).map(|n| it(&format!("m{n:02}"), BARE)).collect();
+        engine.apply(&fused(1, bare(64))).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+        let counted = engine.counters(&at(Hook::Xdp)).unwrap();
+        assert_eq!(counted.len(), 64);
+        assert!(counted.iter().all(|member| member.verdicts == [(Verdict::Pass, 1)]));
+        let refused = engine.apply(&fused(2, bare(65))).unwrap_err();
+        assert_eq!(refused.code(), "chain.too_many_members");
+        let engine = quiet(place);
+        engine.apply(&fused(3, bare(64))).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+    });
+}
+
+#[test]
+fn a_greedy_tail_caller_before_a_dropper_spends_its_own_calls_only() {
+    Place::run(|place| {
+        let engine = place.engine();
+        // A program that the array may hold: the same code, in slots on a chain of its own.
+        let spare = vec![it("greedy", GREEDY), answering(Hook::Xdp, "dropper", 2, 1)];
+        engine.apply(&chain(Hook::Xdp, 1, spare.clone())).unwrap();
+        let program = place.pin(Hook::Xdp, "members/test+greedy/program");
+        let held =
+            aya::programs::Xdp::from_pin(&program, aya_obj::programs::XdpAttachType::Interface)
+                .unwrap();
+        for (generation, mode) in [(2, Mode::Enforce), (3, Mode::Observe)] {
+            let mut members = spare.clone();
+            members[1].mode = mode;
+            engine.apply(&fused(generation, members)).unwrap();
+            let array = place.pin(Hook::Xdp, "members/test+greedy/maps/next");
+            let array = aya::maps::MapData::from_pin(array).unwrap();
+            let mut array =
+                aya::maps::ProgramArray::try_from(aya::maps::Map::ProgramArray(array)).unwrap();
+            array.set(0, held.fd().unwrap(), 0).unwrap();
+            let expected = if mode == Mode::Enforce { 1 } else { 2 };
+            assert_eq!(answer_of(&engine, Hook::Xdp), expected);
+            let counters = engine.counters(&at(Hook::Xdp)).unwrap();
+            assert_eq!(counters[0].verdicts, [(Verdict::Pass, 1)]);
+            assert_eq!(counters[1].verdicts, [(Verdict::Drop, 1)], "it ran");
+            assert_eq!((counters[0].missed, counters[1].missed), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn moving_between_slots_and_fused_is_one_update_of_the_same_link_and_keeps_state() {
+    for (hook, slots, one) in [
+        (Hook::Xdp, Backend::Slots, Backend::Fused),
+        (Hook::TcIngress, Backend::Tcx, Backend::TcxFused),
+    ] {
+        Place::run_on(&[hook], |place| {
+            let engine = place.engine();
+            let stay = if hook == Hook::Xdp { 2 } else { -1 };
+            let members = || vec![answering(hook, "a", 1, stay), answering(hook, "b", 2, stay)];
+            let wanted =
+                |generation, backend| Chain { backend, ..chain(hook, generation, members()) };
+            let first = engine.apply(&wanted(1, BackendChoice::Slots)).unwrap().chain;
+            assert_eq!(first.backend, Some(slots));
+            for (generation, choice, backend) in [
+                (2, BackendChoice::Fused, one),
+                (3, BackendChoice::Slots, slots),
+                (4, BackendChoice::Fused, one),
+            ] {
+                answer_of(&engine, hook);
+                let applied = engine.apply(&wanted(generation, choice)).unwrap();
+                assert_eq!(applied.chain.backend, Some(backend));
+                assert_eq!(applied.chain.link_id, first.link_id);
+                let live = |step: &&Step| matches!(step, Step::Switch { .. } | Step::Attach { .. });
+                assert_eq!(applied.plan.steps.iter().filter(live).count(), 1);
+                let seen = place.pin(hook, "members/test+b/maps/seen");
+                let map = aya::maps::MapData::from_pin(seen).unwrap();
+                let map = aya::maps::Array::<_, u64>::try_from(aya::maps::Map::Array(map)).unwrap();
+                assert_eq!(map.get(&0, 0).unwrap(), generation - 1);
+            }
+        });
+    }
+}
+
+#[test]
+fn what_cannot_be_fused_is_refused_by_name_and_nothing_is_touched() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let before = engine.apply(&fused(1, vec![it("good", BARE)])).unwrap().chain;
+        let refusal = |members| engine.apply(&fused(2, members)).unwrap_err();
+
+        let closed = BARE.replace("\"GPL\"", "\"Proprietary\"");
+        let mixed = refusal(vec![it("good", BARE), it("closed", &closed)]);
+        let ApplyError::Fuse(FuseError::MixedLicenses { gpl, other, .. }) = &mixed else {
+            panic!("{mixed:?}")
+        };
+        assert_eq!((gpl.as_str(), other.as_str()), ("test/good", "test/closed"));
+        assert_eq!(mixed.code(), "chain.fuse_refused");
+        engine.apply(&fused(2, vec![it("closed", &closed)])).unwrap();
+        engine.apply(&fused(1, vec![it("good", BARE)])).unwrap();
+
+        let greedy = (0..21).map(|n| it(&format!("m{n}"), MAPS)).collect();
+        let maps = refusal(greedy);
+        assert!(matches!(maps, ApplyError::Fuse(FuseError::TooManyMaps { maps: 68 })), "{maps:?}");
+
+        let calls: String = (0..7)
+            .map(|n| {
+                format!(
+                    "static __attribute__((noinline)) int f{}(int n) {{ return f{n}(n) + 1; }}\n",
+                    n + 1
+                )
+            })
+            .collect();
+        let deep = format!(
+            "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n
+             static __attribute__((noinline)) int f0(int n) {{ asm volatile(\"\" : \"+r\"(n)); return n; }}\n{calls}
+             SEC(\"xdp\") int it(struct xdp_md *ctx) {{ return f6(ctx->rx_queue_index) - 4; }}
+             char _license[] SEC(\"license\") = \"GPL\";"
+        );
+        let deep = refusal(vec![it("good", BARE), it("deep", &deep)]);
+        let ApplyError::Fuse(FuseError::TooDeep { member, frames }) = &deep else {
+            panic!("{deep:?}")
+        };
+        assert_eq!((member.as_str(), *frames), ("test/deep", 9));
+
+        let careless = source!(
+            r#"SEC("xdp") int it(struct xdp_md *ctx) { return *(volatile char *)(long)ctx->data; }"#
+        );
+        let alone = refusal(vec![it("good", BARE), it("careless", careless)]);
+        assert!(
+            matches!(&alone, ApplyError::Verifier { member, .. } if member == "test/careless"),
+            "{alone:?}"
+        );
+        let now = engine.observe_hook(&at(Hook::Xdp)).unwrap();
+        assert_eq!(now.members, engine.observe().unwrap()[0].members);
+        assert_eq!((now.members.len(), now.members[0].name.as_str()), (1, "good"));
+        assert_eq!(now.link_id, before.link_id);
+    });
+}
+
+#[test]
+fn calls_to_functions_that_the_kernel_exports_are_refused_with_the_reason() {
+    const KFUNC: &str = source!(
+        r#"
+        extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, __u64 *time) __ksym;
+        SEC("xdp") int it(struct xdp_md *ctx)
+        { __u64 time = 0; bpf_xdp_metadata_rx_timestamp(ctx, &time); return time ? 1 : 2; }"#
+    );
+    Place::run(|place| {
+        let refused = place.engine().apply(&fused(1, vec![it("kfunc", KFUNC)])).unwrap_err();
+        assert_eq!(refused.code(), "chain.load_refused");
+        assert!(format!("{refused:?}").contains("bpf_xdp_metadata_rx_timestamp"), "{refused:?}");
+        assert!(place.engine().observe().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn programs_that_all_cope_with_frags_are_fused_as_one_that_does() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let frags = ANSWER.replace("SEC(\"xdp\")", "SEC(\"xdp.frags\")");
+        let with = |name: &str| member(name, 1, &frags, "on_xdp", Hook::Xdp);
+        crate::place::ip(&["-n", place.outer(), "link", "set", "peer0", "mtu", "9000"]);
+        crate::place::ip(&["link", "set", "skep0", "mtu", "9000"]);
+        engine.apply(&fused(1, vec![with("a"), with("b")])).unwrap();
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+        let mixed = vec![with("a"), answering(Hook::Xdp, "without", 2, 1)];
+        let refused = engine.apply(&fused(2, mixed)).unwrap_err();
+        assert_eq!(refused.code(), "chain.switch_refused", "{refused:?}");
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+    });
+}
+
+#[test]
+fn a_fused_chain_whose_counters_lost_their_pin_is_built_anew() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let wanted = fused(1, vec![it("a", BARE)]);
+        engine.apply(&wanted).unwrap();
+        std::fs::remove_file(place.pin(Hook::Xdp, "counters")).unwrap();
+        let mended = engine.apply(&wanted).unwrap();
+        assert!(mended.plan.steps.iter().any(|step| matches!(step, Step::Switch { .. })));
+        assert!(engine.plan(&wanted).unwrap().is_empty());
+        assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+        assert_eq!(engine.counters(&at(Hook::Xdp)).unwrap()[0].packets, 1);
+    });
+}
+
+#[test]
+fn two_members_of_one_object_keep_their_maps_apart() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let mut members: Vec<Member> =
+            ["a", "b"].iter().map(|name| answering(Hook::Xdp, name, 1, 2)).collect();
+        members[1].object = compile(ANSWER);
+        engine.apply(&fused(1, members)).unwrap();
+        answer_of(&engine, Hook::Xdp);
+        for name in ["a", "b"] {
+            let path = place.pin(Hook::Xdp, &format!("members/test+{name}/maps/seen"));
+            let map = aya::maps::Map::Array(aya::maps::MapData::from_pin(path).unwrap());
+            let map = aya::maps::Array::<_, u64>::try_from(map).unwrap();
+            assert_eq!(map.get(&0, 0).unwrap(), 1);
+        }
+    });
+}
