@@ -178,6 +178,21 @@ pub(crate) fn prepare_each(request: Request<'_>, programs: &[&str]) -> Result<Se
     contained(|| prepare_several(request, programs))
 }
 
+/// One program with its calls relocated and every map under the same number, which no kernel gave:
+/// what a reader of relocated code wants to begin with. Touches nothing.
+pub(crate) fn relocated(bytes: &[u8], program: &str) -> Result<(Relocated, Vec<u8>), LoadError> {
+    contained(|| {
+        let (mut object, _) = parse(bytes, &EncodedConfig::default())?;
+        let types = object.btf.as_ref().map(aya_obj::btf::Btf::to_bytes).unwrap_or_default();
+        let declared = std::mem::take(&mut object.maps);
+        let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let maps = declared.iter().map(|(name, map)| (name.as_str(), 3, map));
+        object.relocate_maps(maps, &text).map_err(|error| relocate("maps", &error))?;
+        object.relocate_calls(&text).map_err(|error| relocate("calls", &error))?;
+        Ok((function_of(&object, program)?, types))
+    })
+}
+
 /// The loader library indexes where a damaged object points, and panics. Signed bytes can be damaged
 /// too, and nobody's object may end this process.
 fn contained<T>(work: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {

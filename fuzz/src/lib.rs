@@ -9,6 +9,7 @@ mod config;
 mod documents;
 mod elf;
 mod facts;
+mod fuse;
 mod loader;
 mod material;
 pub mod mutate;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "btf", run: btf::run, seeds: btf::seeds },
     Target { name: "config", run: config::run, seeds: config::seeds },
     Target { name: "loader", run: loader::run, seeds: loader::seeds },
+    Target { name: "fuse", run: fuse::run, seeds: fuse::seeds },
     Target { name: "manifest", run: documents::run_manifest, seeds: documents::manifest_seeds },
     Target { name: "policy", run: documents::run_policy, seeds: documents::policy_seeds },
 ];

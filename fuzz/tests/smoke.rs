@@ -73,6 +73,11 @@ fn changed_objects_on_their_way_to_the_kernel_are_read_or_refused() {
 }
 
 #[test]
+fn changed_programs_are_fused_or_refused() {
+    smoke("fuse");
+}
+
+#[test]
 fn changed_manifests_are_read_or_refused() {
     smoke("manifest");
 }
