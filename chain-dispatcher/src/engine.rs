@@ -1,29 +1,28 @@
 //! The door of the crate: open a pin root, then plan, apply, observe, count, detach. Every operation
 //! works in the network namespace of the calling thread. Knows the order of things, no details.
 
+mod clear;
+
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use skep_artifact::hook::Hook;
+use clear::Host;
 
-use crate::backend::{self, Job, Spot, tc, tcx};
-use crate::chain::{Chain, Counting, HookPoint, Member, in_order};
-use crate::choice;
+use crate::backend::Job;
+use crate::chain::{Chain, Counting, HookPoint, in_order};
+use crate::choice::Kernel;
 use crate::counters::{self, MemberCounters};
 use crate::drops::{DropStream, DropsError, Roots};
 use crate::error::{ApplyError, DetachError, EngineError, ObserveError};
-use crate::execute::{Execution, refusal};
+use crate::execute::Execution;
 use crate::features;
-use crate::kernel::netlink::{self, Interface};
-use crate::kernel::sys;
-use crate::kinds::Attachment;
-use crate::load::{self, Frags};
 use crate::lock;
-use crate::observe::{self, Gone, Look, ObservedChain};
-use crate::pins::{self, HookDir, HookKey};
-use crate::record::ChainRecord;
+use crate::observe::{self, Look, ObservedChain};
+use crate::pins::{self, HookDir};
 use crate::seeing::{self, Sampling, Seeing, SeeingError};
-use crate::swap::{self, Blocked, Seen, SeenFolder, Step, SwapPlan, Wanted, WantedMember};
+use crate::swap::{self, Blocked, Seen, Step, SwapPlan, Wanted, WantedMember};
 use crate::testrun::{self, Outcome, TestRunError};
+use crate::wanted;
 
 /// How to open an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +55,7 @@ pub struct Engine {
     root: PathBuf,
     counting: Counting,
     libxdp_root: PathBuf,
+    kernel: OnceLock<Kernel>,
 }
 
 /// What `apply` did.
@@ -74,8 +74,8 @@ impl Engine {
         let EngineConfig { pin_root, counting, libxdp_root } = config;
         pins::prepare_root(&pin_root)
             .map_err(|source| EngineError::PinRoot { path: pin_root.clone(), source })?;
-        features::probe(Hook::Xdp)?;
-        let engine = Self { root: pin_root, counting, libxdp_root };
+        features::may_load_programs()?;
+        let engine = Self { root: pin_root, counting, libxdp_root, kernel: OnceLock::new() };
         engine.sweep().map_err(EngineError::Sweep)?;
         Ok(engine)
     }
@@ -87,9 +87,9 @@ impl Engine {
 
     /// What `apply` would do. Touches nothing.
     pub fn plan(&self, chain: &Chain) -> Result<SwapPlan, ApplyError> {
-        check_limits(chain)?;
-        let wanted = self.wanted(chain)?;
+        let members = wanted::read_members(chain)?;
         let look = self.look(&chain.at)?;
+        let wanted = self.wanted(chain, members, &look.seen)?;
         decide(chain, &look.seen, &wanted)
     }
 
@@ -104,18 +104,13 @@ impl Engine {
         chain: &Chain,
         done: &mut dyn FnMut(&Step),
     ) -> Result<Applied, ApplyError> {
-        check_limits(chain)?;
-        let wanted = self.wanted(chain)?;
-        wanted.record.to_value()?;
+        let members = wanted::read_members(chain)?;
         let _lock = lock::take(&self.root)?;
         // A vanished interface is found here; its pins are swept whatever the answer is.
         self.sweep_locked()?;
         let look = self.look(&chain.at)?;
-        match wanted.record.backend.attachment() {
-            Attachment::Tcx => tcx::probe(look.interface.index, chain.at.hook)?,
-            Attachment::Clsact => tc::probe(look.interface.index, chain.at.hook)?,
-            Attachment::XdpLink | Attachment::XdpNetlink => {}
-        }
+        let wanted = self.wanted(chain, members, &look.seen)?;
+        wanted.record.to_value()?;
         let plan = decide(chain, &look.seen, &wanted)?;
         self.execute(chain, &look, &wanted, &plan, done)?;
         let chain = self.observe_hook(&chain.at)?;
@@ -202,43 +197,6 @@ impl Engine {
         Ok(detached)
     }
 
-    /// Takes what is live off and removes all pins; gives whether anything was live. Without an
-    /// interface only a link can be.
-    fn detach_hook(
-        &self,
-        dir: &HookDir,
-        hook: Hook,
-        interface: Option<&Interface>,
-    ) -> Result<bool, DetachError> {
-        let refused = |source| DetachError::Detach { path: dir.path().to_owned(), source };
-        let live = match interface {
-            Some(interface) => {
-                let spot = Spot { interface, hook, dir, libxdp_root: &self.libxdp_root };
-                let seen = observe::pinned(&spot)?;
-                if let Some(live) = seen.live {
-                    backend::detach(&spot, live).map_err(refused)?;
-                }
-                for folder in &seen.folders {
-                    backend::clear_beside(&spot, folder).map_err(refused)?;
-                }
-                seen.live
-            }
-            None => {
-                let live = backend::here::anywhere(dir)?;
-                if live.is_some() {
-                    backend::xdp_link::detach(dir).map_err(refused)?;
-                }
-                live
-            }
-        };
-        if live.is_some() {
-            // A packet still inside the chain must find its members.
-            sys::wait_for_running_programs().map_err(refused)?;
-        }
-        pins::remove_folder(dir.path()).map_err(refused)?;
-        Ok(live.is_some())
-    }
-
     /// Removes what killed runs left behind: generations that no link runs, and pins of interfaces
     /// that are gone. Gives how many folders it removed.
     pub fn sweep(&self) -> Result<usize, ObserveError> {
@@ -246,56 +204,23 @@ impl Engine {
         self.sweep_locked()
     }
 
-    fn sweep_locked(&self) -> Result<usize, ObserveError> {
-        let host = Host::look()?;
-        backend::here::follow(&self.root, &self.hooks()?, host.netns, &host.interfaces)?;
-        let mut removed = 0;
-        for key in self.hooks()? {
-            let dir = HookDir::of(&self.root, &key);
-            let spot = host.interface(&key).map(|interface| Spot {
-                interface,
-                hook: key.hook,
-                dir: &dir,
-                libxdp_root: &self.libxdp_root,
-            });
-            let seen = match &spot {
-                Some(spot) => Some(observe::pinned(spot)?),
-                None => observe::pinned_elsewhere(&dir, host.gone(&key))?,
-            };
-            let Some(seen) = seen else { continue };
-            removed += sweep_hook(&dir, spot.as_ref(), &seen)?;
-        }
-        let indices: Vec<u32> = host.interfaces.iter().map(|interface| interface.index).collect();
-        tc::sweep_notes(&self.root, host.netns, &indices)
-            .map_err(|source| ObserveError::Pins { path: self.root.clone(), source })?;
-        Ok(removed)
-    }
-
-    fn hooks(&self) -> Result<Vec<HookKey>, ObserveError> {
-        pins::hooks_in(&self.root)
-            .map_err(|source| ObserveError::Pins { path: self.root.clone(), source })
-    }
-
     fn look(&self, at: &HookPoint) -> Result<Look, ObserveError> {
         Look::at(&self.root, &self.libxdp_root, at)
     }
 
-    fn wanted(&self, chain: &Chain) -> Result<Wanted, ApplyError> {
-        let chosen = choice::choose(chain.at.hook, chain.backend)
-            .map_err(|(backend, why)| ApplyError::BackendUnavailable { backend, why })?;
-        let (backend, members) = (chosen.backend, chain.members.len());
-        if members > backend.members_max() {
-            let max = backend.members_max();
-            return Err(ApplyError::TooManyMembers { members, max, backend });
-        }
-        let dispatcher = backend::identity(backend, chain.at.hook);
-        let members = in_order(&chain.members)
-            .into_iter()
-            .map(|member| wanted_member(member, chain.at.hook))
-            .collect::<Result<_, _>>()?;
-        let record = ChainRecord::of(chain, chosen, dispatcher, self.counting);
-        let Chain { foreign, xdp_mode: mode, gap, .. } = *chain;
-        Ok(Wanted { record, members, foreign, mode, gap })
+    /// What the chain becomes on this hook, with this backend, on this kernel.
+    fn wanted(
+        &self,
+        chain: &Chain,
+        members: Vec<WantedMember>,
+        seen: &Seen,
+    ) -> Result<Wanted, ApplyError> {
+        wanted::wanted(chain, members, self.kernel(), seen, self.counting)
+    }
+
+    /// What this kernel can do, asked once.
+    fn kernel(&self) -> &Kernel {
+        self.kernel.get_or_init(features::kernel)
     }
 
     fn execute(
@@ -312,7 +237,7 @@ impl Engine {
             seen: &look.seen,
             record: &wanted.record,
             members: &members,
-            frags: frags(wanted),
+            frags: wanted::frags(wanted),
             mode: wanted.mode,
             running: look.seen.running().map(|folder| look.dir.generation(folder.number)),
             folder: plan.folder().unwrap_or_default(),
@@ -327,7 +252,7 @@ impl Engine {
                     return Ok(());
                 }
                 Err(error) => {
-                    plan.steps[..=index].iter().rev().for_each(|earlier| execution.undo(earlier));
+                    execution.undo(&plan.steps[..=index]);
                     tracing::warn!(at = %chain.at, code = error.code(), "the chain was not changed");
                     return Err(error);
                 }
@@ -340,92 +265,10 @@ impl Engine {
     }
 }
 
-/// The interfaces of the calling thread's network namespace.
-struct Host {
-    netns: u64,
-    interfaces: Vec<Interface>,
-}
-
-impl Host {
-    fn look() -> Result<Self, ObserveError> {
-        let interfaces = netlink::interfaces()
-            .map_err(|source| ObserveError::Kernel { what: "the interfaces", source })?;
-        Ok(Self { netns: observe::netns()?, interfaces })
-    }
-
-    fn interface(&self, key: &HookKey) -> Option<&Interface> {
-        self.interfaces.iter().find(|i| i.index == key.ifindex && key.netns == self.netns)
-    }
-
-    fn gone(&self, key: &HookKey) -> Gone {
-        if key.netns == self.netns { Gone::Yes } else { Gone::Unknown }
-    }
-}
-
 fn decide(chain: &Chain, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, ApplyError> {
     let at = || chain.at.clone();
     swap::plan(&chain.at, seen, wanted).map_err(|blocked| match blocked {
         Blocked::Held(program) => ApplyError::Foreign { at: at(), program },
         Blocked::Gap(crossing) => ApplyError::GapRefused { at: at(), crossing },
     })
-}
-
-fn wanted_member(member: &Member, hook: Hook) -> Result<WantedMember, ApplyError> {
-    let outline = load::outline(member.object.bytes(), &member.program, hook, &member.config)
-        .map_err(|error| refusal(member, error))?;
-    Ok(WantedMember { outline, config_maps: member.config.maps.keys().cloned().collect() })
-}
-
-/// All entries of a program array must agree on frags: they have it only if every member does.
-fn frags(wanted: &Wanted) -> Frags {
-    let all = !wanted.members.is_empty() && wanted.members.iter().all(|m| m.outline.frags);
-    if all { Frags::With } else { Frags::Without }
-}
-
-fn check_limits(chain: &Chain) -> Result<(), ApplyError> {
-    let mut names = std::collections::BTreeSet::new();
-    for Member { policy, name, object, .. } in &chain.members {
-        if !object.permits(chain.at.hook) {
-            return Err(ApplyError::HookNotPermitted {
-                at: chain.at.clone(),
-                member: name.clone(),
-            });
-        }
-        let length = pins::member_name(policy, name).len();
-        if policy.is_empty() || name.is_empty() || length > pins::NAME_BYTES_MAX {
-            return Err(ApplyError::UnusableName { policy: policy.clone(), name: name.clone() });
-        }
-        if !names.insert((policy, name)) {
-            return Err(ApplyError::DuplicateMember { policy: policy.clone(), name: name.clone() });
-        }
-    }
-    Ok(())
-}
-
-/// Removes the generations of a hook that do not run, or the hook's folder if none does.
-fn sweep_hook(dir: &HookDir, spot: Option<&Spot<'_>>, seen: &Seen) -> Result<usize, ObserveError> {
-    let clear = |folder: &SeenFolder| match spot {
-        Some(spot) => backend::clear_beside(spot, folder)
-            .map_err(|source| ObserveError::Pins { path: dir.path().to_owned(), source }),
-        None => Ok(()),
-    };
-    let leftovers = seen.leftovers();
-    if !leftovers.is_empty() && seen.live.is_some() {
-        // They may have been live a moment ago.
-        sys::wait_for_running_programs()
-            .map_err(|source| ObserveError::Kernel { what: "the running programs", source })?;
-    }
-    leftovers.iter().try_for_each(|folder| clear(folder))?;
-    if seen.live.is_none() {
-        remove(dir.path())?;
-        return Ok(1);
-    }
-    for folder in &leftovers {
-        remove(dir.generation(folder.number).path())?;
-    }
-    Ok(leftovers.len())
-}
-
-fn remove(path: &Path) -> Result<(), ObserveError> {
-    pins::remove_folder(path).map_err(|source| ObserveError::Pins { path: path.to_owned(), source })
 }

@@ -55,16 +55,19 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Takes back what a failed plan had done before the hook ran the new chain. What stays is swept
-    /// by the next apply; the first error is the one to tell.
-    pub(crate) fn undo(&self, step: &Step) {
-        match step {
-            Step::Pin { folder } => {
-                self.builder.unpin_beside(&self.job);
-                let _ = pins::remove_folder(self.generation(*folder).path());
+    /// Takes back what a failed plan had done before the hook ran the new chain; the last of `steps`
+    /// is the one that failed. What stays is swept by the next apply; the first error is the one to
+    /// tell.
+    pub(crate) fn undo(&self, steps: &[Step]) {
+        for (index, step) in steps.iter().enumerate().rev() {
+            match step {
+                Step::Pin { folder } => {
+                    self.builder.unpin_beside(&self.job);
+                    let _ = pins::remove_folder(self.generation(*folder).path());
+                }
+                Step::Leave { live } if index + 1 < steps.len() => self.come_back(*live),
+                _ => {}
             }
-            Step::Leave { live } => self.come_back(*live),
-            _ => {}
         }
     }
 

@@ -6,23 +6,66 @@ use std::io;
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
-use crate::backend::{slots, tcx};
+use crate::backend::{libxdp, slots, tcx};
 use crate::chain::Counting;
+use crate::choice::Kernel;
 use crate::error::Unsupported;
-use crate::kinds::Attachment;
+use crate::kinds::{Attachment, Backend};
 use crate::layout;
 use crate::load::{self, Frags, LoadError, Request};
 
 /// The loopback interface, which every network namespace has.
 const LOOPBACK: u32 = 1;
 
-/// Whether the kernel can run a chain on a hook: asks whether it knows the hook, loads the real
-/// dispatcher, empty, and lets go of it.
+/// Whether the kernel can run a chain on a hook, with whatever backend.
 pub fn probe(hook: Hook) -> Result<(), Unsupported> {
     if hook.is_tc() {
-        tcx::probe(LOOPBACK, hook)?;
+        offers(Backend::Tcx).or_else(|_| offers(Backend::Tc))
+    } else {
+        slots(Attachment::XdpLink)
     }
-    let attachment = if hook.is_tc() { Attachment::Tcx } else { Attachment::XdpLink };
+}
+
+/// Whether the kernel can run chains of a backend: asks whether it knows the hook and loads what the
+/// backend's chains are made of, empty, and lets go of it.
+pub fn offers(backend: Backend) -> Result<(), Unsupported> {
+    match backend {
+        Backend::Slots => slots(Attachment::XdpLink),
+        // Nothing but functions: every kernel that loads programs at all.
+        Backend::Fused | Backend::TcFused => may_load_programs(),
+        Backend::Libxdp => libxdp::probe(),
+        Backend::Tcx => tcx::probe(LOOPBACK, Hook::TcIngress).and_then(|()| slots(Attachment::Tcx)),
+        Backend::TcxFused => tcx::probe(LOOPBACK, Hook::TcIngress),
+        Backend::Tc => slots(Attachment::Clsact),
+    }
+}
+
+/// Whether this process may load programs that call functions.
+pub(crate) fn may_load_programs() -> Result<(), Unsupported> {
+    match slots(Attachment::XdpLink) {
+        Err(refused) if refused.source.kind() == io::ErrorKind::PermissionDenied => Err(refused),
+        _ => Ok(()),
+    }
+}
+
+/// Everything that the choice of a backend asks about.
+pub(crate) fn kernel() -> Kernel {
+    let asked = |backend| offers(backend).map_err(|refused| in_a_line(&refused));
+    Kernel {
+        tail_calls: slots(Attachment::XdpLink).map_err(|refused| in_a_line(&refused)),
+        tcx: asked(Backend::TcxFused),
+        extensions: asked(Backend::Libxdp),
+    }
+}
+
+fn in_a_line(refused: &Unsupported) -> String {
+    let Unsupported { feature, since, source, .. } = refused;
+    format!("the kernel refuses {feature} ({source}; offered since Linux {since})")
+}
+
+fn slots(attachment: Attachment) -> Result<(), Unsupported> {
+    let tc = matches!(attachment, Attachment::Tcx | Attachment::Clsact);
+    let hook = if tc { Hook::TcIngress } else { Hook::Xdp };
     let (bytes, program) = slots::dispatcher(attachment);
     let block = layout::chain_block(hook, &[], Counting::On);
     let config = EncodedConfig {

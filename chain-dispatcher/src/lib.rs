@@ -28,6 +28,7 @@ mod support;
 mod swap;
 pub mod testrun;
 pub mod untrusted;
+mod wanted;
 
 pub use chain::{Chain, Counting, Foreign, Gap, HookPoint, Loadable, Member, XdpModeChoice};
 pub use choice::Unfit;

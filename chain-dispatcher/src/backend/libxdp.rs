@@ -9,7 +9,7 @@ use skep_artifact::Digest;
 
 use crate::backend::{Builder, Built, Job, Spot};
 use crate::choice::Unfit;
-use crate::error::{ApplyError, ObserveError};
+use crate::error::{ApplyError, ObserveError, Unsupported};
 use crate::kinds::Backend;
 use crate::pins::GenerationDir;
 use crate::record::ChainRecord;
@@ -39,7 +39,18 @@ impl Builder for Libxdp {
 }
 
 fn unavailable() -> ApplyError {
-    ApplyError::BackendUnavailable { backend: Backend::Libxdp, why: Unfit::NotBuilt }
+    let why = Unfit::Kernel { why: "this version of Skep cannot build it".to_owned() };
+    ApplyError::BackendUnavailable { backend: Backend::Libxdp, why }
+}
+
+/// Whether the kernel lets programs extend others.
+pub(crate) fn probe() -> Result<(), Unsupported> {
+    Err(Unsupported {
+        feature: "extension programs in this version of Skep",
+        since: "5.10",
+        advice: "use the slots backend",
+        source: io::ErrorKind::Unsupported.into(),
+    })
 }
 
 /// What tells one version of what we generate from another.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use skep_artifact::hook::{Hook, Mode, Verdict};
 use skep_chain_dispatcher::{
-    ApplyError, Backend, Counting, Engine, EngineConfig, SLOTS_MAX, Step, XdpMode,
+    ApplyError, Backend, BackendChoice, Chain, Counting, Engine, EngineConfig, Gap, SLOTS_MAX,
+    Step, XdpMode, XdpModeChoice, features,
 };
 
 use crate::place::{ANSWER, Place, answering, at, chain, global, member, packet};
@@ -342,5 +343,88 @@ fn a_chain_that_does_not_count_decides_the_same() {
         place.engine().apply(&wanted).unwrap();
         assert_eq!(answer_of(&engine, Hook::Xdp), 1);
         assert!(engine.counters(&at(Hook::Xdp)).unwrap().iter().all(|member| member.packets == 1));
+    });
+}
+
+#[test]
+fn the_choice_and_its_reason_are_planned_recorded_and_observed() {
+    Place::run_on(&Hook::ALL, |place| {
+        let engine = place.engine();
+        for hook in Hook::ALL {
+            let members = vec![answering(hook, "a", 1, 2)];
+            let wanted = Chain { backend: BackendChoice::Auto, ..chain(hook, 1, members.clone()) };
+            let planned = engine.plan(&wanted).unwrap();
+            let best = match hook {
+                Hook::Xdp if features::offers(Backend::Libxdp).is_ok() => Backend::Libxdp,
+                Hook::Xdp => Backend::Slots,
+                _ if features::offers(Backend::Tcx).is_ok() => Backend::Tcx,
+                _ => Backend::Tc,
+            };
+            assert_eq!(planned.chosen.backend, best, "{}", planned.chosen.why);
+            let first = format!("{}, backend {best} because {}", at(hook), planned.chosen.why);
+            assert!(planned.to_string().starts_with(&first), "{planned}");
+            let applied = engine.apply(&wanted).unwrap();
+            assert_eq!(applied.chain.reason, planned.chosen.why);
+            assert_eq!(engine.observe_hook(&at(hook)).unwrap().reason, planned.chosen.why);
+            // The reason becomes another one; the chain stays.
+            assert!(engine.plan(&wanted).unwrap().is_empty());
+
+            let other = if hook == Hook::Xdp { BackendChoice::Tc } else { BackendChoice::Libxdp };
+            let wrong = Chain { backend: other, ..chain(hook, 2, members) };
+            let refused = engine.apply(&wrong).unwrap_err();
+            assert_eq!(refused.code(), "chain.backend_unavailable");
+            assert!(refused.to_string().contains("another kind of hook"), "{refused}");
+        }
+    });
+}
+
+#[test]
+fn slots_and_fused_take_each_others_place_in_one_link_update() {
+    Place::run_on(&[Hook::Xdp, Hook::TcIngress], |place| {
+        let engine = place.engine();
+        for (hook, on) in [(Hook::Xdp, 2), (Hook::TcIngress, -1)] {
+            let mut before = None;
+            for (generation, backend) in (1..).zip([
+                BackendChoice::Slots,
+                BackendChoice::Fused,
+                BackendChoice::Slots,
+                BackendChoice::Fused,
+            ]) {
+                let members = vec![answering(hook, "a", 1, on), answering(hook, "b", 2, on)];
+                let wanted = Chain { backend, ..chain(hook, generation, members) };
+                let applied = engine.apply(&wanted).unwrap();
+                if before.is_some() {
+                    let switch = |step: &&Step| matches!(step, Step::Switch { .. });
+                    assert_eq!(applied.plan.steps.iter().filter(switch).count(), 1);
+                    assert_eq!(applied.chain.link_id, before, "the link is the same");
+                }
+                before = applied.chain.link_id;
+                assert_eq!(answer_of(&engine, hook), on);
+            }
+            // One run in each of four builds: the state went along.
+            let map = place.pin(hook, "members/test+a/maps/seen");
+            assert_eq!(first_u64(&map), 4);
+        }
+    });
+}
+
+#[test]
+fn generic_mode_is_where_it_was_asked_for_and_leaving_it_is_a_gap() {
+    Place::run(|place| {
+        let engine = place.engine();
+        let wanted = |generation, xdp_mode| Chain {
+            xdp_mode,
+            ..chain(Hook::Xdp, generation, vec![answering(Hook::Xdp, "a", 1, 1)])
+        };
+        let generic = engine.apply(&wanted(1, XdpModeChoice::Generic)).unwrap().chain;
+        assert_eq!(generic.mode, Some(XdpMode::Generic));
+        assert!(engine.plan(&wanted(1, XdpModeChoice::Auto)).unwrap().is_empty());
+        let refused = engine.apply(&wanted(2, XdpModeChoice::Native)).unwrap_err();
+        assert_eq!(refused.code(), "chain.gap_refused");
+        assert!(refused.to_string().contains("from generic mode to native mode"), "{refused}");
+        let allowed = Chain { gap: Gap::Allow, ..wanted(2, XdpModeChoice::Native) };
+        let native = engine.apply(&allowed).unwrap().chain;
+        assert_eq!(native.mode, Some(XdpMode::Native));
+        assert_eq!(answer_of(&engine, Hook::Xdp), 1);
     });
 }

@@ -116,7 +116,7 @@ fn a_filter_removed_behind_our_back_is_put_back() {
 
 #[test]
 fn stolen_and_trapped_keep_their_meaning_as_a_filter_and_drop_on_tcx() {
-    Place::run_on(&TC, |place| {
+    Place::run_with(Backend::Tcx, &TC, |place| {
         let engine = place.engine();
         let mut generation = 0;
         for (backend, answers) in [
@@ -136,7 +136,7 @@ fn stolen_and_trapped_keep_their_meaning_as_a_filter_and_drop_on_tcx() {
 
 #[test]
 fn moving_between_a_tcx_link_and_a_filter_needs_leave_for_a_gap() {
-    Place::run_on(&TC, |place| {
+    Place::run_with(Backend::Tcx, &TC, |place| {
         let engine = place.engine();
         let hook = Hook::TcIngress;
         let on_tcx =

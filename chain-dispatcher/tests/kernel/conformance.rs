@@ -61,7 +61,7 @@ impl Dice {
 }
 
 fn check(backend: BackendChoice, hook: Hook, lengths: &[usize], chains_each: usize) {
-    Place::run_on(&[hook], |place| {
+    Place::run_choosing(&[backend], hook, |place| {
         let engine = place.engine();
         let mut dice = Dice(0x5eed);
         let verdicts = hook.verdicts();

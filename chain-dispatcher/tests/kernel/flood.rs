@@ -59,7 +59,7 @@ impl Way {
 }
 
 fn swaps_under_flood(way: Way) {
-    Place::run_on(&[way.hook], |place| {
+    Place::run_with(way.backend, &[way.hook], |place| {
         let swaps = count("SKEP_SOAK_SWAPS", 200);
         let engine = place.engine();
         let mut report = Report::new("swaps", way.backend);
@@ -87,7 +87,7 @@ fn begin(engine: &Engine, way: Way, traffic: &Traffic) {
 
 /// What the pace of the flood loses by itself, which must be nothing.
 fn control(way: Way) {
-    Place::run_on(&[way.hook], |place| {
+    Place::run_with(way.backend, &[way.hook], |place| {
         let seconds = count("SKEP_SOAK_CONTROL_SECONDS", 2);
         let engine = place.engine();
         let mut report = Report::new("control", way.backend);

@@ -71,7 +71,8 @@ fn killed_after_every_step(hook: Hook, old: BackendChoice, new: BackendChoice) {
 
 fn killed_after_every_step_from(old: Option<&Chain>, wanted: &Chain) {
     let hook = wanted.at.hook;
-    Place::run_on(&[hook], |place| {
+    let choices: Vec<_> = old.into_iter().chain([wanted]).map(|chain| chain.backend).collect();
+    Place::run_choosing(&choices, hook, |place| {
         let mut step = 0;
         loop {
             let engine = place.engine();

@@ -166,7 +166,7 @@ fn an_xdp_link_of_somebody_else_is_taken_over_when_asked() {
 
 #[test]
 fn a_tc_program_of_somebody_else_keeps_its_place() {
-    Place::run_on(&[Hook::TcIngress], |place| {
+    Place::run_with(Backend::Tcx, &[Hook::TcIngress], |place| {
         let engine = place.engine();
         let mut theirs =
             aya::Ebpf::load(compile(&ANSWER.replace("SEC(\"tc\")", "SEC(\"classifier\")")).bytes())

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
-use skep_chain_dispatcher::{Chain, Engine, EngineConfig, HookPoint, Loadable, Member, features};
+use skep_chain_dispatcher::{
+    Backend, BackendChoice, Chain, Engine, EngineConfig, HookPoint, Loadable, Member, Unsupported,
+    features,
+};
 use skep_trust::LocallyTrusted;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -29,6 +32,35 @@ impl Place {
     /// namespace.
     pub(crate) fn run(test: impl FnOnce(&Self) + Send) {
         Self::run_on(&[Hook::Xdp], test);
+    }
+
+    /// As `run_on`, for a test that needs a backend. Skips it, counted, where the kernel refuses it.
+    pub(crate) fn run_with(backend: Backend, hooks: &[Hook], test: impl FnOnce(&Self) + Send) {
+        match refused(features::offers(backend)) {
+            Some(reason) => skip(&reason),
+            None => Self::run_on(hooks, test),
+        }
+    }
+
+    /// As `run_with`, for a test that asks for these backends by its own words.
+    pub(crate) fn run_choosing(
+        choices: &[BackendChoice],
+        hook: Hook,
+        test: impl FnOnce(&Self) + Send,
+    ) {
+        let backend = |choice: &BackendChoice| match choice {
+            BackendChoice::Libxdp => Some(Backend::Libxdp),
+            BackendChoice::Tcx => Some(Backend::Tcx),
+            BackendChoice::Tc => Some(Backend::Tc),
+            BackendChoice::TcFused => Some(Backend::TcFused),
+            // The hook alone decides.
+            BackendChoice::Auto | BackendChoice::Slots | BackendChoice::Fused => None,
+        };
+        let needed = choices.iter().filter_map(backend);
+        match needed.filter_map(|backend| refused(features::offers(backend))).next() {
+            Some(reason) => skip(&reason),
+            None => Self::run_on(&[hook], test),
+        }
     }
 
     /// As `run`, for a test that needs these hooks. Skips it, counted, where the kernel is too old
@@ -189,13 +221,20 @@ pub(crate) fn config_at(root: &Path) -> EngineConfig {
 
 /// Why a hook cannot be tested here. A kernel that should have it is a failure, not a reason.
 fn missing(hook: Hook) -> Option<String> {
-    let unsupported = features::probe(hook).err()?;
+    refused(features::probe(hook))
+}
+
+/// Why something cannot be tested here. A kernel that should have it is a failure, not a reason; but
+/// a host may refuse extension programs on any kernel.
+fn refused(probed: Result<(), Unsupported>) -> Option<String> {
+    let unsupported = probed.err()?;
     if !rustix::process::geteuid().is_root() {
         return Some("needs root".to_owned());
     }
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let newer = version(&release) >= version(unsupported.since);
-    assert!(!newer, "Linux {} should have it: {unsupported:?}", release.trim());
+    let forbidden = unsupported.source.raw_os_error() == Some(libc::EPERM);
+    assert!(!newer || forbidden, "Linux {} should have it: {unsupported:?}", release.trim());
     Some(unsupported.to_string())
 }
 
@@ -326,8 +365,28 @@ pub(crate) fn global(name: &str, value: &[u8]) -> EncodedConfig {
     }
 }
 
+/// A chain through slots: `auto` would choose differently from kernel to kernel. On tc it is on tcx
+/// where the kernel has it, else a clsact filter.
 pub(crate) fn chain(hook: Hook, generation: u64, members: Vec<Member>) -> Chain {
-    Chain::new(at(hook), generation, members)
+    Chain { backend: BackendChoice::Slots, ..Chain::new(at(hook), generation, members) }
+}
+
+/// As [`chain`], with a backend.
+pub(crate) fn chain_with(
+    backend: Backend,
+    hook: Hook,
+    generation: u64,
+    members: Vec<Member>,
+) -> Chain {
+    let backend = match backend {
+        Backend::Slots => BackendChoice::Slots,
+        Backend::Fused | Backend::TcxFused => BackendChoice::Fused,
+        Backend::Libxdp => BackendChoice::Libxdp,
+        Backend::Tcx => BackendChoice::Tcx,
+        Backend::Tc => BackendChoice::Tc,
+        Backend::TcFused => BackendChoice::TcFused,
+    };
+    Chain { backend, ..chain(hook, generation, members) }
 }
 
 pub(crate) fn at(hook: Hook) -> HookPoint {

@@ -156,7 +156,7 @@ impl Swapper {
 }
 
 pub(super) fn swaps_under_flood(way: Way) {
-    Place::run_on(&[way.hook], |place| {
+    Place::run_with(way.backend, &[way.hook], |place| {
         let swaps = count("SKEP_SOAK_KILLED_SWAPS", 40);
         let mut report = Report::new("killed", way.backend);
         let mut lives = 0;

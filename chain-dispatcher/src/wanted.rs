@@ -1,0 +1,94 @@
+//! From a caller's chain to what should be on the hook: every limit checked, every object read, the
+//! backend chosen. Reads bytes and decides; touches nothing.
+
+use skep_artifact::hook::Hook;
+
+use crate::backend;
+use crate::chain::{Chain, Counting, Member, in_order};
+use crate::choice::{self, Kernel, Needs, Situation, Unfit};
+use crate::error::ApplyError;
+use crate::execute::{label, refusal};
+use crate::load::{self, Frags};
+use crate::pins;
+use crate::record::ChainRecord;
+use crate::swap::{Seen, Wanted, WantedMember};
+
+/// `BPF_MAP_TYPE_PROG_ARRAY`.
+const PROG_ARRAY: u32 = 3;
+
+/// Checks what can be checked without a kernel, and reads the object of every member, in order.
+pub(crate) fn read_members(chain: &Chain) -> Result<Vec<WantedMember>, ApplyError> {
+    check_limits(chain)?;
+    let members = in_order(&chain.members);
+    members.into_iter().map(|member| wanted_member(member, chain.at.hook)).collect()
+}
+
+/// What should be on the hook. `members` are those of [`read_members`].
+pub(crate) fn wanted(
+    chain: &Chain,
+    members: Vec<WantedMember>,
+    kernel: &Kernel,
+    seen: &Seen,
+    counting: Counting,
+) -> Result<Wanted, ApplyError> {
+    let needs: Vec<Needs> = in_order(&chain.members)
+        .into_iter()
+        .zip(&members)
+        .map(|(member, read)| Needs {
+            member: label(member),
+            proceed_on: member.proceed_on,
+            own_tail_calls: read.outline.maps.iter().any(|map| map.shape.kind == PROG_ARRAY),
+        })
+        .collect();
+    let situation = Situation {
+        hook: chain.at.hook,
+        choice: chain.backend,
+        foreign: chain.foreign,
+        kernel,
+        live: seen.live.map(|live| live.how.attachment(chain.at.hook.is_tc())),
+        libxdp_others: seen.libxdp.map(|there| there.others),
+        members: &needs,
+    };
+    let chosen = choice::choose(&situation).map_err(|(backend, why)| match why {
+        Unfit::Members { members, max, others: 0 } => {
+            ApplyError::TooManyMembers { members, max, backend }
+        }
+        why => ApplyError::BackendUnavailable { backend, why },
+    })?;
+    let dispatcher = backend::identity(chosen.backend, chain.at.hook);
+    let record = ChainRecord::of(chain, chosen, dispatcher, counting);
+    let Chain { foreign, xdp_mode: mode, gap, .. } = *chain;
+    Ok(Wanted { record, members, foreign, mode, gap })
+}
+
+fn wanted_member(member: &Member, hook: Hook) -> Result<WantedMember, ApplyError> {
+    let outline = load::outline(member.object.bytes(), &member.program, hook, &member.config)
+        .map_err(|error| refusal(member, error))?;
+    Ok(WantedMember { outline, config_maps: member.config.maps.keys().cloned().collect() })
+}
+
+/// All entries of a program array must agree on frags: they have it only if every member does.
+pub(crate) fn frags(wanted: &Wanted) -> Frags {
+    let all = !wanted.members.is_empty() && wanted.members.iter().all(|m| m.outline.frags);
+    if all { Frags::With } else { Frags::Without }
+}
+
+fn check_limits(chain: &Chain) -> Result<(), ApplyError> {
+    let mut names = std::collections::BTreeSet::new();
+    for Member { policy, name, object, .. } in &chain.members {
+        if !object.permits(chain.at.hook) {
+            return Err(ApplyError::HookNotPermitted {
+                at: chain.at.clone(),
+                member: name.clone(),
+            });
+        }
+        let length = pins::member_name(policy, name).len();
+        if policy.is_empty() || name.is_empty() || length > pins::NAME_BYTES_MAX {
+            return Err(ApplyError::UnusableName { policy: policy.clone(), name: name.clone() });
+        }
+        if !names.insert((policy, name)) {
+            return Err(ApplyError::DuplicateMember { policy: policy.clone(), name: name.clone() });
+        }
+    }
+    Ok(())
+}
