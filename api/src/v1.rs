@@ -1,6 +1,7 @@
 //! Version 1 of the wire, one file per resource.
 
 pub mod chains;
+pub mod drops;
 pub mod namespaces;
 pub mod nodes;
 pub mod packages;

@@ -76,8 +76,8 @@ struct skep_counters {
 struct skep_all_counters {
 	__u64 until_timed; /* packets to let pass before the next one is timed */
 	__u64 until_told;  /* drops to let pass before the next one is told */
-	__u64 clock_ns;    /* what reading the clock cost, summed over timed packets */
-	__u64 clock_reads; /* how often that was measured */
+	__u64 clock_ns;    /* the least that reading the clock ever cost */
+	__u64 clock_reads; /* how often that was measured; 0: not yet */
 	__u64 drops_told;  /* drop events written to the ring buffer */
 	__u64 drops_lost;  /* drop events for which it had no room */
 	__u64 reserved[2];

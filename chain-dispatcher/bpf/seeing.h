@@ -57,12 +57,13 @@ static __always_inline int skep_turn(__u64 *until, __u32 one_in)
 /*
  * The time at which a packet enters its first member, or 0 if it is not timed.
  * The clock is read twice: what lies between is what a reading costs, and user
- * space takes that off each member's time.
+ * space takes the least of that off each member's time: an interrupt in between
+ * must not make members look faster.
  */
 static __always_inline __u64 skep_begin(struct skep_all_counters *all)
 {
 	__u32 one_in = skep_timing.one_in;
-	__u64 before, since;
+	__u64 before, since, cost;
 
 	if (!one_in || !skep_turn(&all->until_timed, one_in))
 		return 0;
@@ -70,7 +71,9 @@ static __always_inline __u64 skep_begin(struct skep_all_counters *all)
 	if (before >= skep_timing.until_ns)
 		return 0;
 	since = bpf_ktime_get_ns();
-	all->clock_ns += since - before;
+	cost = since - before;
+	if (!all->clock_reads || cost < all->clock_ns)
+		all->clock_ns = cost;
 	all->clock_reads++;
 	return since;
 }

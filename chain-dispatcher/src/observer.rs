@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::chain::HookPoint;
 use crate::counters::{self, MemberCounters};
+use crate::drops::{DropStream, DropsError, Roots};
 use crate::engine::EngineConfig;
 use crate::error::ObserveError;
 use crate::observe::{self, Look, ObservedChain};
@@ -47,5 +48,15 @@ impl Observer {
     pub fn counters(&self, at: &HookPoint) -> Result<Vec<MemberCounters>, ObserveError> {
         let look = Look::at(&self.root, &self.libxdp_root, at)?;
         counters::read(&look.dir, at.hook, &look.seen)
+    }
+
+    /// The drops of a hook from now on, one in `one_in`. One reader per hook at a time; telling ends
+    /// with the stream. The one thing an observer changes is what the chain tells.
+    ///
+    /// # Errors
+    /// Where no chain of this root runs, it cannot be looked into, or somebody reads already.
+    pub fn drops(&self, at: &HookPoint, one_in: u32) -> Result<DropStream, DropsError> {
+        let roots = Roots { pins: self.root.clone(), libxdp: self.libxdp_root.clone() };
+        DropStream::open(roots, at, one_in)
     }
 }

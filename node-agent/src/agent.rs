@@ -5,12 +5,14 @@
 use crate::cache::Cache;
 use crate::config::Settings;
 use crate::detached;
+use crate::drops;
 use crate::explain::explain;
 use crate::facts;
 use crate::fetch::{Fetched, Fetcher, Needed};
 use crate::interfaces::Watch;
 use crate::ledger::Place;
 use crate::link::{Contact, Offered, Poll, Reports};
+use crate::metrics_server::{self, About};
 use crate::node::{Node, NodeError, Parts};
 use crate::observe;
 use crate::report::{self, Due};
@@ -30,6 +32,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 const LIVELY_PERIOD: Duration = Duration::from_secs(2);
 /// How often the host is looked at for drift while nothing moves.
 const QUIET_TICKS: u32 = 3;
+/// Longest time that somebody may have packets timed without asking again.
+const TIMING_SECS_MAX: u32 = 3600;
 /// How often chains that failed for a passing reason are tried again.
 const FORGIVE_PERIOD: Duration = Duration::from_secs(30);
 /// A burst of interface changes (a container starting) is waited out for this long, then looked at once.
@@ -48,6 +52,8 @@ pub enum StartError {
     Client { source: ClientError },
     #[error("The local socket could not be served.")]
     Socket { source: socket::SocketError },
+    #[error("The metrics could not be served.")]
+    Metrics { source: metrics_server::ServeError },
     #[error("Interface changes could not be watched.")]
     Watch { source: crate::interfaces::InterfaceError },
     #[error("Signals could not be watched.")]
@@ -107,7 +113,9 @@ pub fn client(settings: &Settings) -> Result<Client, StartError> {
 pub async fn run(settings: Settings) -> Result<(), StartError> {
     let _lock = lock(&settings.state)?;
     let mut agent = Agent::start(settings)?;
+    agent.serve_metrics().await?;
     agent.look_again();
+    agent.node.keep_timing(agent.settings.seeing.time_one_in);
     agent.follow().await;
     tracing::info!("Stopping. What runs stays attached.");
     // Removed so that commands see at once that nobody answers; a leftover would do no harm.
@@ -149,6 +157,8 @@ struct Inputs {
     offers: mpsc::Receiver<Offered>,
     fetched: mpsc::Receiver<Fetched>,
     questions: mpsc::Receiver<Question>,
+    /// For others in this process that ask the loop.
+    asking: mpsc::Sender<Question>,
     links: Watch,
     terminate: Signal,
     interrupt: Signal,
@@ -169,11 +179,13 @@ impl Agent {
         // One at a time: the next poll waits until the last answer was looked at.
         let (offers_in, offers) = mpsc::channel(1);
         let (fetched_in, fetched) = mpsc::channel(1);
+        let (asking, questions) =
+            socket::serve(&settings.socket).map_err(|source| StartError::Socket { source })?;
         let inputs = Inputs {
             offers,
             fetched,
-            questions: socket::serve(&settings.socket)
-                .map_err(|source| StartError::Socket { source })?,
+            questions,
+            asking,
             links: Watch::open().map_err(|source| StartError::Watch { source })?,
             terminate: signals(SignalKind::terminate())?,
             interrupt: signals(SignalKind::interrupt())?,
@@ -214,6 +226,22 @@ impl Agent {
         })
     }
 
+    /// Answers Prometheus, if the settings say where.
+    async fn serve_metrics(&self) -> Result<(), StartError> {
+        let (Some(address), Some(inputs)) = (&self.settings.seeing.metrics, &self.inputs) else {
+            return Ok(());
+        };
+        let about = About {
+            node: self.settings.identity.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let at = metrics_server::serve(address, about, inputs.asking.clone())
+            .await
+            .map_err(|source| StartError::Metrics { source })?;
+        tracing::info!(metrics.address = %at, "Metrics are served on {at}.");
+        Ok(())
+    }
+
     async fn follow(&mut self) {
         let Some(mut inputs) = self.inputs.take() else { return };
         loop {
@@ -238,7 +266,10 @@ impl Agent {
                     tokio::time::sleep(SETTLE_PERIOD).await;
                     self.look_again();
                 }
-                _ = inputs.forgive.tick() => self.node.forgive(),
+                _ = inputs.forgive.tick() => {
+                    self.node.forgive();
+                    self.node.keep_timing(self.settings.seeing.time_one_in);
+                }
                 _ = inputs.lively.tick() => self.tick(),
             }
         }
@@ -266,6 +297,7 @@ impl Agent {
     fn look_again(&mut self) {
         match self.node.reconcile(facts::now()) {
             Ok(pass) => {
+                let changed = !pass.done.is_empty();
                 let packages = pass.missing.clone();
                 let missing = Needed { for_state: self.node.seen(), packages };
                 self.needed.send_if_modified(|before| {
@@ -273,6 +305,9 @@ impl Agent {
                     *before = missing;
                     changed
                 });
+                if changed {
+                    self.node.keep_timing(self.settings.seeing.time_one_in);
+                }
             }
             Err(error) => tracing::error!("{}", explain(&error)),
         }
@@ -316,6 +351,14 @@ impl Agent {
                 match detached::mark(&self.settings.state, place) {
                     Ok(()) => self.detached(),
                     Err(error) => refused("node.storage", &error),
+                }
+            }
+            Request::Drops(_) => Answer::Drops { pin_root: self.settings.pin_root.clone() },
+            Request::Time { interface, hook, one_in, secs } => {
+                let time = Duration::from_secs(u64::from(secs.min(TIMING_SECS_MAX)));
+                match self.node.time_for(&interface, hook, one_in, time) {
+                    Ok(places) => Answer::Timed { places },
+                    Err(error) => refused(drops::seeing_code(&error), &error),
                 }
             }
             Request::Resume => match detached::lift(&self.settings.state) {

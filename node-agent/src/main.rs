@@ -9,7 +9,7 @@ use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::HookPoint;
 use skep_fleet::ids::NodeName;
 use skep_fleet::selector::Labels;
-use skep_node_agent::config::{self, Given};
+use skep_node_agent::config::{self, Given, Seeing};
 use skep_node_agent::explain::explain;
 use skep_node_agent::identity::{self, Enrolled};
 use skep_node_agent::ledger::Place;
@@ -95,6 +95,8 @@ struct Run {
     /// Longest wait of one long poll, in seconds, 1 to 240.
     #[arg(long, env = "SKEP_AGENT_POLL_SECS", default_value_t = 200)]
     poll_secs: u32,
+    #[command(flatten)]
+    seeing: Seeing,
 }
 
 #[derive(Args)]
@@ -140,6 +142,7 @@ impl Run {
             pin_root: self.pin_root.clone(),
             socket: self.socket.clone(),
             poll_secs: self.poll_secs,
+            seeing: self.seeing.clone(),
         }
     }
 }

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 
 mod settle;
 mod summary;
+mod timing;
 
 pub use summary::Summary;
 

@@ -158,6 +158,8 @@ fn on_the_wire(counted: &engine::MemberCounters) -> MemberCounters {
         packets: counted.packets,
         bytes: counted.bytes,
         missed: counted.missed,
+        ns: counted.ns,
+        timed: counted.timed,
         verdicts: verdicts.map(one).collect(),
     }
 }

@@ -1,6 +1,7 @@
-//! The local socket: one line of JSON asked, one line answered, for the owner of the file only.
-//! Refuses to know how answers are found.
+//! The local socket: one line of JSON asked, one line answered, for the owner of the file only; drops
+//! are answered with lines until the caller leaves. Refuses to know how answers are found.
 
+use crate::drops::{self, Asked};
 use crate::files::FileError;
 use crate::ledger::Place;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Callers served at once; more wait to be accepted.
 const CALLERS_MAX: usize = 16;
+/// Callers that are told drops at once: more hooks than a person looks at.
+const LISTENERS_MAX: usize = 8;
 /// How long a caller may take to ask, and to take the answer.
 const CALLER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a command waits for the agent's answer: longer than loading the largest chain takes.
@@ -50,6 +53,17 @@ pub enum Request {
     Detach { interface: String, hook: Hook },
     /// Lift the marker and attach again.
     Resume,
+    /// Tell what is dropped on a hook: answered with lines, each a [`skep_api::v1::drops::DropLine`],
+    /// until the caller leaves.
+    Drops(Asked),
+    /// Time one packet in `one_in` on an interface for `secs` seconds; 0 ends it at once.
+    Time {
+        interface: String,
+        /// Every hook of the interface when left out.
+        hook: Option<Hook>,
+        one_in: u32,
+        secs: u32,
+    },
 }
 
 /// What is answered.
@@ -70,6 +84,14 @@ pub enum Answer {
         places: Vec<Place>,
     },
     Resumed,
+    /// Drops may be told; where the pins are. Never sent: the lines follow instead.
+    Drops {
+        pin_root: PathBuf,
+    },
+    /// The places whose packets are timed.
+    Timed {
+        places: Vec<Place>,
+    },
     Refused {
         code: String,
         message: String,
@@ -113,12 +135,15 @@ pub enum SocketError {
     Folder { source: FileError },
 }
 
+/// Questions for the agent's loop: others may ask, too, and the loop takes them.
+pub type Questions = (mpsc::Sender<Question>, mpsc::Receiver<Question>);
+
 /// Opens the socket, in place of one a dead agent left, and serves it until the receiver is dropped. The caller
 /// holds the state folder's lock, so no living agent loses its socket.
 ///
 /// # Errors
 /// [`SocketError::Open`].
-pub fn serve(path: &Path) -> Result<mpsc::Receiver<Question>, SocketError> {
+pub fn serve(path: &Path) -> Result<Questions, SocketError> {
     let failed = |source| SocketError::Open { path: path.to_owned(), source };
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
@@ -127,46 +152,85 @@ pub fn serve(path: &Path) -> Result<mpsc::Receiver<Question>, SocketError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
     let (questions, receiver) = mpsc::channel(QUESTIONS_WAITING);
-    tokio::spawn(accept(listener, questions));
-    Ok(receiver)
+    tokio::spawn(accept(listener, questions.clone()));
+    Ok((questions, receiver))
 }
 
 async fn accept(listener: UnixListener, questions: mpsc::Sender<Question>) {
     let places = Arc::new(Semaphore::new(CALLERS_MAX));
+    let listeners = Arc::new(Semaphore::new(LISTENERS_MAX));
     while !questions.is_closed() {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let questions = questions.clone();
+        let (questions, listeners) = (questions.clone(), Arc::clone(&listeners));
         tokio::spawn(async move {
             // A caller that goes away loses its answer and nobody else's.
-            let _ = tokio::time::timeout(
-                ANSWER_PATIENCE + CALLER_PATIENCE,
-                converse(stream, questions),
-            )
-            .await;
+            let patience = ANSWER_PATIENCE + CALLER_PATIENCE;
+            let answered = tokio::time::timeout(patience, converse(stream, questions)).await;
             drop(place);
+            if let Ok(Ok(Some(listener))) = answered {
+                let _ = listener.listen(&listeners).await;
+            }
         });
     }
 }
 
-async fn converse(mut stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Result<()> {
-    let (read, mut write) = stream.split();
+/// A caller that wants to be told drops for as long as it likes.
+struct Listener {
+    stream: UnixStream,
+    pin_root: PathBuf,
+    asked: Asked,
+}
+
+impl Listener {
+    async fn listen(self, places: &Semaphore) -> io::Result<()> {
+        let Self { mut stream, pin_root, asked } = self;
+        let Ok(_place) = places.try_acquire() else {
+            let refused = Answer::Refused {
+                code: "drops.busy".to_owned(),
+                message: format!(
+                    "{LISTENERS_MAX} callers are told drops already; end one of them first."
+                ),
+            };
+            return say(&mut stream, &refused).await;
+        };
+        let (caller, answer) = stream.split();
+        drops::tell(pin_root, asked, caller, answer).await
+    }
+}
+
+/// Answers one question; gives the caller back if its answer is a stream.
+async fn converse(
+    mut stream: UnixStream,
+    questions: mpsc::Sender<Question>,
+) -> io::Result<Option<Listener>> {
+    let (read, _) = stream.split();
     let mut line = Vec::new();
     let mut limited = tokio::io::BufReader::new(read.take(QUESTION_BYTES_MAX));
     tokio::time::timeout(CALLER_PATIENCE, limited.read_until(b'\n', &mut line)).await??;
-    let answer = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => ask_loop(request, &questions).await,
+    let request = serde_json::from_slice::<Request>(&line);
+    let answer = match &request {
+        Ok(request) => ask_loop(request.clone(), &questions).await,
         Err(e) => Answer::Refused {
             code: "request.malformed".to_owned(),
             message: format!("The question is not one line of known JSON ({e})."),
         },
     };
-    let mut bytes = serde_json::to_vec(&answer)?;
+    match (answer, request) {
+        (Answer::Drops { pin_root }, Ok(Request::Drops(asked))) => {
+            Ok(Some(Listener { stream, pin_root, asked }))
+        }
+        (answer, _) => say(&mut stream, &answer).await.map(|()| None),
+    }
+}
+
+async fn say(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(answer)?;
     bytes.push(b'\n');
-    tokio::time::timeout(CALLER_PATIENCE, write.write_all(&bytes)).await?
+    tokio::time::timeout(CALLER_PATIENCE, stream.write_all(&bytes)).await?
 }
 
 async fn ask_loop(request: Request, questions: &mpsc::Sender<Question>) -> Answer {
@@ -205,7 +269,7 @@ mod tests {
     use super::*;
 
     async fn with_echo(path: &Path) {
-        let mut questions = serve(path).unwrap();
+        let (_, mut questions) = serve(path).unwrap();
         tokio::spawn(async move {
             while let Some(question) = questions.recv().await {
                 let steps = vec![format!("{:?}", question.request)];

@@ -59,8 +59,24 @@ pub struct MemberCounters {
     pub bytes: u64,
     /// Packets that should have met the member and could not.
     pub missed: u64,
+    /// Nanoseconds that the timed packets spent in the member, all together. Timing is off unless the
+    /// node's own settings or somebody on it switch it on.
+    #[serde(default)]
+    pub ns: u64,
+    /// How many packets were timed.
+    #[serde(default)]
+    pub timed: u64,
     /// Packets per verdict, by the verdict's name; verdicts never given are left out.
     pub verdicts: Vec<VerdictCount>,
+}
+
+impl MemberCounters {
+    /// Mean time of a packet in this member in nanoseconds; `None` where no packet was timed.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a mean of nanoseconds needs no 53 bits")]
+    pub fn ns_per_packet(&self) -> Option<f64> {
+        (self.timed > 0).then(|| self.ns as f64 / self.timed as f64)
+    }
 }
 
 /// How often one verdict was given.

@@ -57,32 +57,25 @@ pub(crate) fn counts(hook: Hook, members: usize, cpu_bytes: usize, value: &[u8])
 }
 
 fn add_all(hook: Hook, counts: &mut Counts, value: &[u8]) {
-    let (mut clock_ns, mut clock_reads) = (0u64, 0u64);
     for cpu in value.chunks_exact(ALL_COUNTERS_BYTES) {
         let (head, members) = cpu.split_at(COUNTERS_MEMBERS_AT);
-        clock_ns += word(head, 2);
-        clock_reads += word(head, 3);
+        let clock_ns = word(head, 2);
         counts.drops_told += word(head, 4);
         counts.drops_lost += word(head, 5);
         for (count, member) in counts.members.iter_mut().zip(members.chunks_exact(COUNTERS_BYTES)) {
             count.bytes += word(member, 0);
             count.missed += word(member, 1);
-            count.ns += word(member, 2);
-            count.timed += word(member, 3);
+            let timed = word(member, 3);
+            // A timed packet paid for one reading of the clock in every member.
+            count.ns += word(member, 2).saturating_sub(timed.saturating_mul(clock_ns));
+            count.timed += timed;
             add_verdicts(hook, count, member);
         }
     }
     for count in &mut counts.members {
         count.packets =
             count.verdicts.iter().map(|(_, seen)| seen).sum::<u64>() + count.unknown + count.missed;
-        count.ns = count.ns.saturating_sub(clock_cost(count.timed, clock_ns, clock_reads));
     }
-}
-
-/// What reading the clock cost over so many packets: each paid it once per member.
-fn clock_cost(timed: u64, clock_ns: u64, clock_reads: u64) -> u64 {
-    let cost = u128::from(timed) * u128::from(clock_ns) / u128::from(clock_reads.max(1));
-    u64::try_from(cost).unwrap_or(u64::MAX)
 }
 
 fn add_old(hook: Hook, counts: &mut Counts, value: &[u8]) {

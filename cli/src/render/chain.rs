@@ -241,12 +241,11 @@ mod tests {
             failure: Failure::Closed,
             counters: MemberCounters {
                 packets: verdicts.iter().map(|v| v.1).sum(),
-                bytes: 0,
-                missed: 0,
                 verdicts: verdicts
                     .iter()
                     .map(|(v, packets)| VerdictCount { verdict: (*v).into(), packets: *packets })
                     .collect(),
+                ..MemberCounters::default()
             },
         }
     }

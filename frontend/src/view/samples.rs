@@ -160,8 +160,8 @@ fn member(name: &str, package: &str, policy: &str, counts: &[(&str, u64)]) -> Me
         counters: MemberCounters {
             packets,
             bytes: packets * 64,
-            missed: 0,
             verdicts: verdicts(counts),
+            ..MemberCounters::default()
         },
     }
 }

@@ -8,6 +8,7 @@ mod chains;
 mod host;
 mod offers;
 mod process;
+mod seeing;
 mod signed;
 
 /// Whether the kernel can be worked with; when not, the reason is written down where

@@ -11,11 +11,17 @@ use std::time::{Duration, Instant};
 /// Longer than any start on a busy machine takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Agent(Child);
+pub(crate) struct Agent(Child);
 
 impl Agent {
-    fn start(host: &Host) -> Self {
+    pub(crate) fn start(host: &Host) -> Self {
+        Self::start_with(host, &[])
+    }
+
+    /// With further arguments of `run`.
+    pub(crate) fn start_with(host: &Host, arguments: &[&str]) -> Self {
         let mut command = program(host, &["run"]);
+        command.args(arguments);
         command.arg("--policy").arg(host.policy_file()).arg("--pin-root").arg(&host.pins);
         let mut agent = Self(command.stderr(Stdio::null()).spawn().unwrap());
         until(|| {
@@ -25,7 +31,7 @@ impl Agent {
         agent
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -52,12 +58,12 @@ fn program(host: &Host, arguments: &[&str]) -> Command {
     command
 }
 
-fn socket_of(host: &Host) -> PathBuf {
+pub(crate) fn socket_of(host: &Host) -> PathBuf {
     host.state.join("agent.sock")
 }
 
 #[track_caller]
-fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain");
@@ -70,7 +76,7 @@ fn detach_all(host: &Host) -> Output {
 }
 
 /// A host that ran a state with one policy and whose agent is not running.
-fn with_an_enrolled_host(test: impl FnOnce(&Host) + Send) {
+pub(crate) fn with_an_enrolled_host(test: impl FnOnce(&Host) + Send) {
     Host::run(&trusting(), |host| {
         let mut publisher = Publisher::new();
         let answer = publisher.publish("1.0.0", Code::Answer);
