@@ -21,7 +21,6 @@ use skep_artifact::hook::Hook;
 use crate::chain::{Member, XdpModeChoice};
 use crate::error::{ApplyError, ObserveError};
 use crate::kernel::netlink::Interface;
-use crate::kernel::sys;
 use crate::kinds::{Attachment, Backend, Build};
 use crate::layout;
 use crate::load::Frags;
