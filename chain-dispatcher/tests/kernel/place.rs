@@ -209,6 +209,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         // Lazily: a test that failed may still hold something open in there.
         let _ = Command::new("umount").arg("-l").arg(&self.root).output();
+        let _ = Command::new("umount").arg("-l").arg(self.root.with_file_name("bpffs")).output();
         let _ = Command::new("ip").args(["netns", "del", &self.inner]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.outer]).output();
     }
