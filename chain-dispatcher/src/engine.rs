@@ -88,7 +88,8 @@ impl Engine {
     /// What `apply` would do. Touches nothing.
     pub fn plan(&self, chain: &Chain) -> Result<SwapPlan, ApplyError> {
         let members = wanted::read_members(chain)?;
-        let look = self.look(&chain.at)?;
+        let mut look = self.look(&chain.at)?;
+        observe::ask_types(&mut look)?;
         let wanted = self.wanted(chain, members, &look.seen)?;
         decide(chain, &look.seen, &wanted)
     }
@@ -108,7 +109,8 @@ impl Engine {
         let _lock = lock::take(&self.root)?;
         // A vanished interface is found here; its pins are swept whatever the answer is.
         self.sweep_locked()?;
-        let look = self.look(&chain.at)?;
+        let mut look = self.look(&chain.at)?;
+        observe::ask_types(&mut look)?;
         let wanted = self.wanted(chain, members, &look.seen)?;
         wanted.record.to_value()?;
         let plan = decide(chain, &look.seen, &wanted)?;

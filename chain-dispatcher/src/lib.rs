@@ -19,6 +19,7 @@ mod kinds;
 mod layout;
 mod load;
 mod lock;
+mod meaning;
 mod observe;
 mod observer;
 mod pins;

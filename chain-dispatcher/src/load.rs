@@ -18,9 +18,10 @@ use skep_artifact::hook::Hook;
 
 use crate::elf::{self, ElfError, Initial, InitialValue, Understood};
 use crate::kernel::objects::MapShape;
+use crate::meaning::MapTypes;
 pub(crate) use maps::constants_map;
 pub(crate) use program::{As, Prepared, Relocated, Several, Tail, Types, finish};
-use shape::{is_section, shape_of};
+use shape::{is_section, shape_of, types_of};
 
 /// Why an object could not be brought into the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +139,7 @@ pub(crate) struct Loaded {
 pub(crate) struct DeclaredMap {
     pub(crate) name: String,
     pub(crate) shape: MapShape,
+    pub(crate) types: MapTypes,
     pub(crate) section: bool,
     /// The object says what it holds from the beginning, so it is new with every version.
     pub(crate) begins_filled: bool,
@@ -211,12 +213,14 @@ fn read_outline(
     if let Some(map) = config.maps.keys().find(|map| !object.maps.contains_key(map.as_str())) {
         return Err(LoadError::NoSuchMap { map: map.clone() });
     }
+    let types = object.btf.as_ref().map(aya_obj::btf::Btf::to_bytes).unwrap_or_default();
     let mut maps: Vec<DeclaredMap> = object
         .maps
         .iter()
         .map(|(name, map)| DeclaredMap {
             name: name.clone(),
             shape: shape_of(map),
+            types: types_of(map, &types),
             section: is_section(map),
             begins_filled: understood.initial.iter().any(|initial| initial.map == *name),
         })

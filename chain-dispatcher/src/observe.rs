@@ -15,6 +15,7 @@ use crate::kernel::netlink::{self, Interface, XdpMode};
 use crate::kernel::objects;
 use crate::kernel::sys;
 use crate::kinds::{Attachment, Backend, Build};
+use crate::meaning::MapTypes;
 use crate::pins::{self, GenerationDir, HookDir, HookKey};
 use crate::record::{ChainRecord, MemberRecord};
 use crate::swap::{ForeignProgram, How, Live, Seen, SeenFolder, SeenMap};
@@ -212,9 +213,29 @@ fn member_maps(dir: &GenerationDir, member: &MemberRecord) -> Result<Vec<SeenMap
             member: member.name.clone(),
             map: pins::unescaped(&entry.file_name().to_string_lossy()),
             shape: info.shape,
+            types: MapTypes::default(),
         });
     }
     Ok(maps)
+}
+
+/// Asks what the bytes of the running chain's maps mean: only a plan needs it.
+pub(crate) fn ask_types(look: &mut Look) -> Result<(), ObserveError> {
+    let Some(running) = look.seen.running().map(|folder| folder.number) else { return Ok(()) };
+    let refused = |source| ObserveError::Kernel { what: "a pinned map", source };
+    let dir = look.dir.generation(running);
+    let mut folders = look.seen.folders.iter_mut();
+    for map in folders.find(|f| f.number == running).into_iter().flat_map(|f| &mut f.maps) {
+        let Some(pinned) = open_pin(&dir.map(&map.policy, &map.member, &map.map))? else {
+            continue;
+        };
+        let info = sys::map_info(pinned.as_fd()).map_err(refused)?;
+        if info.btf_id != 0 {
+            let btf = sys::btf_bytes(info.btf_id).map_err(refused)?;
+            map.types = MapTypes::read(&btf, info.btf_key, info.btf_value);
+        }
+    }
+    Ok(())
 }
 
 /// What a generation says about itself; none if it cannot be read.

@@ -1,10 +1,12 @@
 //! The decision: what is seen on a hook and what is wanted there → ordered steps. Pure; every
 //! prefix of a plan leaves the whole old chain or the whole new one. Knows no file descriptor.
 
+mod carry;
 #[cfg(test)]
 mod props;
 mod text;
 
+use carry::{Carry, whether_carried};
 use serde::{Deserialize, Serialize};
 use skep_artifact::Digest;
 
@@ -12,11 +14,9 @@ use crate::chain::{Foreign, Gap, HookPoint, XdpModeChoice};
 use crate::kernel::netlink::XdpMode;
 use crate::kernel::objects::MapShape;
 use crate::kinds::{Attachment, Backend, Chosen};
-use crate::load::{DeclaredMap, Outline};
+use crate::load::Outline;
+use crate::meaning::MapTypes;
 use crate::record::{ChainRecord, MemberRecord};
-
-/// A `BPF_MAP_TYPE_PROG_ARRAY`: holds the old version's programs, so it is never carried over.
-const PROG_ARRAY: u32 = 3;
 
 /// What to do on one hook, in order. Printable; empty when what is wanted already runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -208,6 +208,7 @@ pub(crate) struct SeenMap {
     pub(crate) member: String,
     pub(crate) map: String,
     pub(crate) shape: MapShape,
+    pub(crate) types: MapTypes,
 }
 
 /// What should be there.
@@ -395,7 +396,7 @@ fn load_step(
             })
         });
         let (Some(live), Some(old)) = (live, old) else { continue };
-        match whether_carried(declared, live.shape, old, record) {
+        match whether_carried(declared, live, old, record) {
             Carry::Yes => carried.push(declared.name.clone()),
             Carry::Fresh => {}
             Carry::No(why) => restarted.push(Restarted { map: declared.name.clone(), why }),
@@ -410,54 +411,6 @@ fn load_step(
         carried,
         restarted,
     }
-}
-
-enum Carry {
-    Yes,
-    /// Its content belongs to the program's version or config: nothing is lost.
-    Fresh,
-    No(String),
-}
-
-fn whether_carried(
-    declared: &DeclaredMap,
-    live: MapShape,
-    old: &MemberRecord,
-    new: &MemberRecord,
-) -> Carry {
-    const RDONLY_PROG: u32 = 1 << 7;
-    let fresh = declared.begins_filled || declared.shape.flags & RDONLY_PROG != 0;
-    if declared.shape.kind == PROG_ARRAY || fresh {
-        return Carry::Fresh;
-    }
-    if declared.section {
-        // Plain globals have no declared layout: only the same object knows what the bytes mean.
-        return if old.object == new.object {
-            Carry::Yes
-        } else {
-            Carry::No("global variables belong to one version of the object".to_owned())
-        };
-    }
-    if declared.shape == live {
-        return Carry::Yes;
-    }
-    Carry::No(difference(live, declared.shape))
-}
-
-fn difference(live: MapShape, new: MapShape) -> String {
-    let parts = [
-        ("type", live.kind, new.kind),
-        ("key size", live.key_size, new.key_size),
-        ("value size", live.value_size, new.value_size),
-        ("number of entries", live.max_entries, new.max_entries),
-        ("flags", live.flags, new.flags),
-    ];
-    let differ: Vec<String> = parts
-        .iter()
-        .filter(|(_, old, new)| old != new)
-        .map(|(what, old, new)| format!("its {what} was {old} and is {new}"))
-        .collect();
-    differ.join(", ")
 }
 
 impl Step {

@@ -15,6 +15,7 @@ pub(super) const CMD_PROG_GET_FD_BY_ID: u32 = 13;
 pub(super) const CMD_OBJ_GET_INFO_BY_FD: u32 = 15;
 pub(super) const CMD_PROG_QUERY: u32 = 16;
 pub(super) const CMD_BTF_LOAD: u32 = 18;
+pub(super) const CMD_BTF_GET_FD_BY_ID: u32 = 19;
 pub(super) const CMD_MAP_FREEZE: u32 = 22;
 pub(super) const CMD_LINK_CREATE: u32 = 28;
 pub(super) const CMD_LINK_UPDATE: u32 = 29;
@@ -144,6 +145,26 @@ pub(super) struct MapAnswer {
     pub(super) max_entries: u32,
     pub(super) flags: u32,
     pub(super) name: [u8; 16],
+    pub(super) ifindex: u32,
+    pub(super) btf_vmlinux_value_type_id: u32,
+    pub(super) netns_dev: u64,
+    pub(super) netns_ino: u64,
+    pub(super) btf_id: u32,
+    pub(super) btf_key_type_id: u32,
+    pub(super) btf_value_type_id: u32,
+    pub(super) btf_vmlinux_id: u32,
+}
+
+/// `struct bpf_btf_info`.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct BtfAnswer {
+    pub(super) btf: u64,
+    pub(super) btf_size: u32,
+    pub(super) id: u32,
+    pub(super) name: u64,
+    pub(super) name_len: u32,
+    pub(super) kernel_btf: u32,
 }
 
 /// `struct bpf_link_info` of XDP and tcx links.
@@ -213,7 +234,8 @@ const _: () = assert!(size_of::<ProgramLoad>() == 120);
 const _: () = assert!(size_of::<Pinning>() == 16);
 const _: () = assert!(size_of::<LinkCreate>() == 32);
 const _: () = assert!(size_of::<ProgramAnswer>() == 80);
-const _: () = assert!(size_of::<MapAnswer>() == 40);
+const _: () = assert!(size_of::<MapAnswer>() == 80);
+const _: () = assert!(size_of::<BtfAnswer>() == 32);
 const _: () = assert!(size_of::<LinkAnswer>() == 24);
 const _: () = assert!(size_of::<HookQuery>() == 64);
 const _: () = assert!(size_of::<ProgramRun>() == 80);

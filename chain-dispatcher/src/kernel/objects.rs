@@ -72,6 +72,10 @@ pub(crate) struct ProgramInfo {
 pub(crate) struct MapInfo {
     pub(crate) id: u32,
     pub(crate) shape: MapShape,
+    /// The kernel's number for the BTF of key and value; 0 is none.
+    pub(crate) btf_id: u32,
+    pub(crate) btf_key: u32,
+    pub(crate) btf_value: u32,
 }
 
 /// What the kernel says about a link.

@@ -9,17 +9,17 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::attr::{
-    BtfLoad, CMD_BTF_LOAD, CMD_LINK_CREATE, CMD_LINK_DETACH, CMD_LINK_GET_FD_BY_ID,
-    CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE, CMD_MAP_LOOKUP_ELEM,
-    CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET, CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_GET_FD_BY_ID,
-    CMD_PROG_LOAD, CMD_PROG_QUERY, CMD_PROG_TEST_RUN, HookQuery, LinkAnswer, LinkCreate, MapAnswer,
-    MapCreate, MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramLoad, ProgramRun, address,
-    length, raw,
+    BtfAnswer, BtfLoad, CMD_BTF_GET_FD_BY_ID, CMD_BTF_LOAD, CMD_LINK_CREATE, CMD_LINK_DETACH,
+    CMD_LINK_GET_FD_BY_ID, CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE,
+    CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET, CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN,
+    CMD_PROG_GET_FD_BY_ID, CMD_PROG_LOAD, CMD_PROG_QUERY, CMD_PROG_TEST_RUN, HookQuery, LinkAnswer,
+    LinkCreate, MapAnswer, MapCreate, MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramLoad,
+    ProgramRun, address, length, raw,
 };
 use super::objects::{
     Attached, LinkInfo, LoadRefused, MapInfo, MapShape, MapSpec, ProgramInfo, ProgramSpec, TestRun,
@@ -273,6 +273,24 @@ pub(crate) fn prog_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     Ok(ProgramInfo { id: info.id, kind: info.kind, tag: info.tag, name: text(&info.name) })
 }
 
+/// The bytes of BTF that is in the kernel, by its id. Needs CAP_SYS_ADMIN.
+pub(crate) fn btf_bytes(id: u32) -> io::Result<Vec<u8>> {
+    let btf = by_id(CMD_BTF_GET_FD_BY_ID, id)?;
+    let size = object_info::<BtfAnswer>(btf.as_fd())?.btf_size;
+    let mut bytes = vec![0u8; size as usize];
+    let mut info =
+        BtfAnswer { btf: bytes.as_mut_ptr() as u64, btf_size: size, ..BtfAnswer::default() };
+    let mut attr = ObjectQuery {
+        bpf_fd: raw(btf.as_fd()),
+        info_len: length(size_of::<BtfAnswer>())?,
+        info: std::ptr::from_mut(&mut info) as u64,
+    };
+    // SAFETY: `info` is writable for `info_len` bytes, and `bytes`, to which it points, for
+    // `btf_size`; both outlive the call.
+    unsafe { bpf(CMD_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    Ok(bytes)
+}
+
 /// Asks the kernel about a map.
 pub(crate) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
     let info: MapAnswer = object_info(map)?;
@@ -285,6 +303,9 @@ pub(crate) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
             max_entries: info.max_entries,
             flags: info.flags,
         },
+        btf_id: info.btf_id,
+        btf_key: info.btf_key_type_id,
+        btf_value: info.btf_value_type_id,
     })
 }
 

@@ -5,6 +5,7 @@ use aya_obj::EbpfSectionKind;
 use aya_obj::generated::bpf_map_type;
 
 use crate::kernel::objects::{self, MapShape};
+use crate::meaning::MapTypes;
 
 /// The shape that the kernel will show for this map, after the adjustments libbpf makes too.
 pub(super) fn shape_of(map: &aya_obj::Map) -> MapShape {
@@ -69,6 +70,12 @@ pub(super) fn btf_types(map: &aya_obj::Map, kind: u32) -> (u32, u32) {
         }
         _ => (0, 0),
     }
+}
+
+/// What key and value of a map mean, as the kernel will be told.
+pub(super) fn types_of(map: &aya_obj::Map, btf: &[u8]) -> MapTypes {
+    let (key, value) = btf_types(map, map.map_type());
+    MapTypes::read(btf, key, value)
 }
 
 pub(super) fn is_section(map: &aya_obj::Map) -> bool {

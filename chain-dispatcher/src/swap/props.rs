@@ -17,6 +17,7 @@ use crate::kernel::netlink::XdpMode;
 use crate::kernel::objects::MapShape;
 use crate::kinds::Backend;
 use crate::load::{DeclaredMap, Outline};
+use crate::meaning::MapTypes;
 use crate::record::{ChainRecord, MemberRecord};
 
 /// A hook, its pins, and what a plan has prepared so far.
@@ -149,12 +150,19 @@ fn shape() -> impl Strategy<Value = MapShape> {
     })
 }
 
+/// What the value of a map is: two meanings of one size, or none told.
+fn types() -> impl Strategy<Value = MapTypes> {
+    prop_oneof![Just(None), Just(Some("{src @0 u32, }")), Just(Some("{dst @0 u32, }"))]
+        .prop_map(|value| MapTypes { key: None, value: value.map(str::to_owned) })
+}
+
 fn wanted(backend: Backend) -> impl Strategy<Value = Wanted> {
-    (record(backend), shape(), any::<bool>(), any::<bool>()).prop_map(
-        |(record, shape, configured, take_over)| {
+    (record(backend), shape(), types(), any::<bool>(), any::<bool>()).prop_map(
+        |(record, shape, types, configured, take_over)| {
             let map = DeclaredMap {
                 name: "state".to_owned(),
                 shape,
+                types,
                 section: false,
                 begins_filled: false,
             };
@@ -180,11 +188,11 @@ fn world(backend: Backend) -> impl Strategy<Value = World> {
         mode: Some(XdpMode::Native),
     };
     let foreign = vec(Just(foreign), 0..2);
-    let running = option::of((record(backend), shape(), 1u64..4, any::<bool>()));
+    let running = option::of((record(backend), shape(), types(), 1u64..4, any::<bool>()));
     (running, foreign).prop_map(move |(running, foreign)| {
         let mut folders = BTreeMap::new();
         let live = running.as_ref().map(|_| 100);
-        if let Some((record, shape, number, intact)) = running {
+        if let Some((record, shape, types, number, intact)) = running {
             let maps = record
                 .members
                 .iter()
@@ -193,6 +201,7 @@ fn world(backend: Backend) -> impl Strategy<Value = World> {
                     member: member.name.clone(),
                     map: "state".to_owned(),
                     shape,
+                    types: types.clone(),
                 })
                 .collect();
             let folder =
@@ -260,7 +269,7 @@ proptest! {
     }
 
     #[test]
-    fn state_is_carried_exactly_where_member_and_shape_agree((world, wanted) in case()) {
+    fn state_is_carried_exactly_where_member_shape_and_meaning_agree((world, wanted) in case()) {
         let seen = world.seen();
         if let Ok(plan) = plan(&at(&wanted), &seen, &wanted) {
             for step in &plan.steps {
@@ -268,8 +277,14 @@ proptest! {
                 let live = seen.running().and_then(|f| f.maps.iter().find(|map| map.member == *name));
                 let new = &wanted.members[*slot];
                 let shape = new.outline.maps[0].shape;
-                let fresh = !new.config_maps.is_empty() || shape.kind == super::PROG_ARRAY;
-                let same = live.is_some_and(|live| live.shape == shape);
+                let fresh = !new.config_maps.is_empty() || shape.kind == super::carry::PROG_ARRAY;
+                let old = seen.running().and_then(|f| f.record.as_ref());
+                let old = old.and_then(|old| old.members.iter().find(|m| m.name == *name));
+                let object = wanted.record.members[*slot].object;
+                let same_object = old.is_some_and(|old| old.object == object);
+                let same = live.is_some_and(|live| {
+                    live.shape == shape && (same_object || live.types == new.outline.maps[0].types)
+                });
                 prop_assert_eq!(!carried.is_empty(), same && !fresh);
                 prop_assert_eq!(!restarted.is_empty(), live.is_some() && !same && !fresh);
             }

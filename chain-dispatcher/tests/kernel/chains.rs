@@ -428,3 +428,80 @@ fn generic_mode_is_where_it_was_asked_for_and_leaving_it_is_a_gap() {
         assert_eq!(answer_of(&engine, Hook::Xdp), 1);
     });
 }
+
+#[test]
+fn state_of_the_same_size_and_another_meaning_starts_empty_and_the_plan_says_why() {
+    const FLOWS: &str = r#"
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        struct %NAME% { __u32 %FIRST%; __u32 %SECOND%; };
+        struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1);
+                 __type(key, __u32); __type(value, struct %NAME%); } flows SEC(".maps");
+        SEC("xdp") int note(struct xdp_md *ctx) {
+            __u32 zero = 0;
+            struct %NAME% *flow = bpf_map_lookup_elem(&flows, &zero);
+            if (flow) flow->src++;
+            return XDP_PASS;
+        }
+        char _license[] SEC("license") = "GPL";"#;
+    let source = |name: &str, first: &str, second: &str| {
+        FLOWS.replace("%NAME%", name).replace("%FIRST%", first).replace("%SECOND%", second)
+    };
+    Place::run(|place| {
+        let engine = place.engine();
+        let apply = |generation, source: &str| {
+            let members = vec![member("m", 1, source, "note", Hook::Xdp)];
+            let applied = engine.apply(&chain(Hook::Xdp, generation, members)).unwrap();
+            answer_of(&engine, Hook::Xdp);
+            let text = applied.plan.to_string();
+            let value = first_u64(&place.pin(Hook::Xdp, "members/test+m/maps/flows"));
+            (text, value)
+        };
+        let (_, value) = apply(1, &source("flow", "src", "dst"));
+        assert_eq!(value, 1);
+        // Another name of the type and other text, the same meaning.
+        let (text, value) = apply(2, &source("flow_v2", "src", "dst"));
+        assert!(text.contains("keeping the content of flows"), "{text}");
+        assert_eq!(value, 2);
+        let (text, value) = apply(3, &source("flow", "dst", "src"));
+        let why = "flows starts empty because its value was {src @0 u32, dst @32 u32, } of 8 \
+                   and is {dst @0 u32, src @32 u32, } of 8";
+        assert!(text.contains(why), "{text}");
+        assert_eq!(value, 1 << 32);
+    });
+}
+
+#[test]
+fn members_are_put_in_taken_out_and_reordered_and_keep_their_state() {
+    for backend in [BackendChoice::Slots, BackendChoice::Fused] {
+        Place::run(|place| {
+            let engine = place.engine();
+            let named = |name: &str, priority| answering(Hook::Xdp, name, priority, 2);
+            // (names in order of priority, how often each has run after one more packet)
+            let changes: [(&[&str], &[u64]); 6] = [
+                (&["b"], &[1]),
+                (&["a", "b", "c"], &[1, 2, 1]),
+                (&["c", "b", "a"], &[2, 3, 2]),
+                (&["c", "a"], &[3, 3]),
+                (&["c", "b", "a"], &[4, 1, 4]),
+                (&["b", "x", "c", "a"], &[2, 1, 5, 5]),
+            ];
+            let mut link = None;
+            for (generation, (names, counts)) in (1..).zip(changes) {
+                let members = (1..).zip(names).map(|(p, name)| named(name, p)).collect();
+                let wanted = Chain { backend, ..chain(Hook::Xdp, generation, members) };
+                let applied = engine.apply(&wanted).unwrap();
+                let order: Vec<&str> =
+                    applied.chain.members.iter().map(|m| m.name.as_str()).collect();
+                assert_eq!(order, names);
+                assert!(link.is_none_or(|link| link == applied.chain.link_id));
+                link = Some(applied.chain.link_id);
+                assert_eq!(answer_of(&engine, Hook::Xdp), 2);
+                for (name, count) in names.iter().zip(counts) {
+                    let seen = place.pin(Hook::Xdp, &format!("members/test+{name}/maps/seen"));
+                    assert_eq!(first_u64(&seen), *count, "{name} in {names:?}");
+                }
+            }
+        });
+    }
+}
