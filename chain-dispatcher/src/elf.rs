@@ -4,6 +4,7 @@
 
 mod externs;
 mod file;
+mod gaps;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -96,6 +97,7 @@ pub(crate) fn understand(bytes: &[u8], version: u32) -> Result<Understood, ElfEr
         added = externs::define(&file, &mut out, &mut types, &mut table, version)?;
         move_to_end(&mut out, section, &types.into_bytes())?;
     }
+    gaps::fill(&file, &mut out)?;
     move_to_end(&mut out, file.name_table()?, &table)?;
     if let Some(header) = added {
         externs::add_section(&mut out, &header)?;

@@ -9,7 +9,7 @@ const SECTIONS_MAX: usize = 4096;
 const SYMBOLS_MAX: usize = 1 << 16;
 
 pub(super) const SECTION_HEADER_BYTES: usize = 64;
-const SYMBOL_BYTES: usize = 24;
+pub(super) const SYMBOL_BYTES: usize = 24;
 const RELOCATION_BYTES: usize = 16;
 
 const FLAG_EXECUTABLE: u64 = 4;
@@ -137,10 +137,13 @@ impl<'a> File<'a> {
         Ok(found)
     }
 
+    /// The section that holds the symbols.
+    pub(super) fn symbol_table(&self) -> Option<&Section> {
+        self.sections.iter().find(|section| section.kind == TYPE_SYMBOLS)
+    }
+
     fn read_symbols(&self) -> Result<Vec<Symbol>, ElfError> {
-        let Some(table) = self.sections.iter().find(|s| s.kind == TYPE_SYMBOLS) else {
-            return Ok(Vec::new());
-        };
+        let Some(table) = self.symbol_table() else { return Ok(Vec::new()) };
         let names = self
             .sections
             .get(table.link)

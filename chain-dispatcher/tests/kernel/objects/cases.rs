@@ -195,6 +195,22 @@ fn maps() -> Vec<Case> {
             passes_one(),
         ),
         xdp_case(
+            "a tail call to a program that only its own file names",
+            "entry",
+            r#"
+            #include <linux/bpf.h>
+            #include <bpf/bpf_helpers.h>
+            static int tail(struct xdp_md *ctx);
+            struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1);
+                     __uint(key_size, 4); __array(values, int(void *)); } next SEC(".maps") =
+                { .values = { [0] = (void *)&tail } };
+            SEC("xdp") int entry(struct xdp_md *ctx)
+            { bpf_tail_call(ctx, &next, 0); return XDP_ABORTED; }
+            SEC("xdp/tail") static int tail(struct xdp_md *ctx) { return XDP_DROP; }
+            char _license[] SEC("license") = "GPL";"#,
+            vec![meets(&packet(), DROP)],
+        ),
+        xdp_case(
             "tail calls to programs that its array begins with",
             "entry",
             r#"
@@ -390,6 +406,18 @@ fn code() -> Vec<Case> {
                 bpf_loop(thrice(20), add, &sum, 0);
                 return sum == length(ctx) ? XDP_DROP : XDP_ABORTED;
             }
+            char _license[] SEC("license") = "GPL";"#,
+            vec![meets(&packet(), DROP)],
+        ),
+        xdp_case(
+            "code that belongs to no function, as static linkers leave behind",
+            "calls",
+            r#"
+            #include <linux/bpf.h>
+            #include <bpf/bpf_helpers.h>
+            asm(".text\nr0 = 0\nexit\n");
+            __attribute__((noinline)) int one(struct xdp_md *ctx) { return ctx ? 1 : 0; }
+            SEC("xdp") int calls(struct xdp_md *ctx) { return one(ctx); }
             char _license[] SEC("license") = "GPL";"#,
             vec![meets(&packet(), DROP)],
         ),
