@@ -212,7 +212,7 @@ fn member_maps(dir: &GenerationDir, member: &MemberRecord) -> Result<Vec<SeenMap
             policy: member.policy.clone(),
             member: member.name.clone(),
             map: pins::unescaped(&entry.file_name().to_string_lossy()),
-            shape: info.shape,
+            shape: info.shape.as_declared(),
             types: MapTypes::default(),
         });
     }

@@ -105,6 +105,17 @@ pub(crate) struct TestRun {
 }
 
 impl MapShape {
+    /// The shape that was asked for, where the kernel shows another: it makes maps of devices
+    /// read-only for programs by itself.
+    pub(crate) fn as_declared(mut self) -> Self {
+        const RDONLY_PROG: u32 = 1 << 7;
+        // Device maps, by index and by hash.
+        if matches!(self.kind, 14 | 25) {
+            self.flags &= !RDONLY_PROG;
+        }
+        self
+    }
+
     /// Whether every CPU has a value of its own: hash, array, LRU hash and cgroup storage can be so.
     pub(crate) fn is_per_cpu(&self) -> bool {
         matches!(self.kind, 5 | 6 | 10 | 21)

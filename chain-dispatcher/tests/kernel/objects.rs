@@ -1,6 +1,7 @@
 //! Objects that others wrote, unmodified, as members of our chains: each is a sentence, an object and
 //! the packets it meets, run on every backend between two members of ours.
 
+mod carried;
 mod cases;
 mod debian;
 mod redirect;
