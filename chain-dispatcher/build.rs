@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Source file name, name of the object in `OUT_DIR`, further arguments.
-const OBJECTS: [(&str, &str, &[&str]); 5] = [
+const OBJECTS: [(&str, &str, &[&str]); 7] = [
     ("xdp_dispatcher.bpf.c", "xdp_dispatcher.o", &[]),
     ("tc_dispatcher.bpf.c", "tc_dispatcher.o", &[]),
     ("tc_dispatcher.bpf.c", "clsact_dispatcher.o", &["-DSKEP_CLSACT"]),
     ("support.bpf.c", "xdp_support.o", &[]),
     ("support.bpf.c", "tc_support.o", &["-DSKEP_HOOK_TC"]),
+    ("libxdp_dispatcher.bpf.c", "libxdp_dispatcher_v2.o", &["-DLIBXDP_VERSION=2"]),
+    ("libxdp_dispatcher.bpf.c", "libxdp_dispatcher_v3.o", &["-DLIBXDP_VERSION=3"]),
 ];
 
 fn main() {

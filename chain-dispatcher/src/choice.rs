@@ -7,6 +7,7 @@ mod tests;
 use skep_artifact::hook::{Hook, Verdict, VerdictSet};
 
 use crate::chain::Foreign;
+use crate::kernel::netlink::XdpMode;
 use crate::kinds::{Attachment, Backend, BackendChoice, Build, Chosen};
 
 /// Why a chain cannot run with a backend.
@@ -54,6 +55,20 @@ pub enum Unfit {
         member: String,
         /// All verdicts after which it does.
         verdicts: VerdictSet,
+    },
+    /// The chain there is bound to its device.
+    #[error(
+        "the chain that is there is bound to its device, and so would every member have to be; unload it first"
+    )]
+    DeviceBound,
+    /// The chain there runs in the mode that is not wanted.
+    #[error(
+        "the chain that is there runs in {} mode; ask for that mode, or unload it first",
+        mode.as_str()
+    )]
+    OtherMode {
+        /// Its mode.
+        mode: XdpMode,
     },
 }
 

@@ -16,6 +16,7 @@ use crate::drops::{DropStream, DropsError, Roots};
 use crate::error::{ApplyError, DetachError, EngineError, ObserveError};
 use crate::execute::Execution;
 use crate::features;
+use crate::kernel::sys;
 use crate::lock;
 use crate::observe::{self, Look, ObservedChain};
 use crate::pins::{self, HookDir};
@@ -23,6 +24,10 @@ use crate::seeing::{self, Sampling, Seeing, SeeingError};
 use crate::swap::{self, Blocked, Seen, Step, SwapPlan, Wanted, WantedMember};
 use crate::testrun::{self, Outcome, TestRunError};
 use crate::wanted;
+
+/// How often a change begins anew because somebody else changed the interface at the same time: as
+/// often as libxdp does.
+const RACES_MAX: u32 = 10;
 
 /// How to open an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,14 +114,30 @@ impl Engine {
         let _lock = lock::take(&self.root)?;
         // A vanished interface is found here; its pins are swept whatever the answer is.
         self.sweep_locked()?;
+        let mut tries = 1;
+        let plan = loop {
+            match self.apply_once(chain, &members, done) {
+                Err(ApplyError::Raced { .. }) if tries < RACES_MAX => tries += 1,
+                other => break other?,
+            }
+        };
+        let chain = self.observe_hook(&chain.at)?;
+        Ok(Applied { plan, chain })
+    }
+
+    fn apply_once(
+        &self,
+        chain: &Chain,
+        members: &[WantedMember],
+        done: &mut dyn FnMut(&Step),
+    ) -> Result<SwapPlan, ApplyError> {
         let mut look = self.look(&chain.at)?;
         observe::ask_types(&mut look)?;
-        let wanted = self.wanted(chain, members, &look.seen)?;
+        let wanted = self.wanted(chain, members.to_vec(), &look.seen)?;
         wanted.record.to_value()?;
         let plan = decide(chain, &look.seen, &wanted)?;
         self.execute(chain, &look, &wanted, &plan, done)?;
-        let chain = self.observe_hook(&chain.at)?;
-        Ok(Applied { plan, chain })
+        Ok(plan)
     }
 
     /// Every chain of ours in this network namespace, and every hook that others hold.
@@ -162,9 +183,11 @@ impl Engine {
         times: u32,
     ) -> Result<Option<Outcome>, TestRunError> {
         let look = self.look(at)?;
-        let Some(folder) = look.seen.running() else { return Ok(None) };
-        let pinned = observe::open_pin(&look.dir.generation(folder.number).dispatcher())?;
-        pinned.map(|program| testrun::run(&program, at.hook, packet, times)).transpose()
+        let (Some(live), Some(_)) = (look.seen.live, look.seen.running()) else { return Ok(None) };
+        // By its number, not by our pin: others may have rebuilt a libxdp chain around our members.
+        let program = sys::prog_by_id(live.program_id)
+            .map_err(|source| ObserveError::Kernel { what: "the dispatcher", source })?;
+        testrun::run(&program, at.hook, packet, times).map(Some)
     }
 
     /// Takes our chain off a hook. Fine where none is.

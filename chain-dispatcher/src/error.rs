@@ -269,6 +269,16 @@ pub enum ApplyError {
         /// Its name.
         interface: String,
     },
+    /// Somebody else changed the interface at the same time.
+    #[error(
+        "somebody else kept changing the XDP program of {interface} while Skep did; what they made runs. Find out who (xdp-loader status, bpftool net), then apply again"
+    )]
+    Raced {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The one live change was refused.
     #[error("the kernel refused to {action}; what ran before runs on")]
     Switch {
@@ -344,6 +354,7 @@ impl ApplyError {
             Self::Pin { .. } => "chain.pin",
             Self::MtuTooLarge { .. } => "chain.mtu_too_large",
             Self::NoNativeMode { .. } => "chain.no_native_mode",
+            Self::Raced { .. } => "chain.raced",
             Self::Switch { .. } => "chain.switch_refused",
         }
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use crate::backend::{self, Builder, Job};
+use crate::backend::{self, Builder, Job, Spot};
 use crate::chain::Member;
 use crate::error::ApplyError;
 use crate::kernel::netlink;
@@ -161,8 +161,8 @@ impl<'a> Execution<'a> {
 
     fn remove_old(&self, folder: u64) -> Result<(), ApplyError> {
         let path = self.generation(folder).path().to_owned();
-        let old = self.job.seen.folders.iter().find(|old| old.number == folder);
-        old.map_or(Ok(()), |old| backend::clear_beside(&self.job.spot, old))
+        let Spot { libxdp_root, hook, interface, .. } = self.job.spot;
+        backend::clear_beside(libxdp_root, (hook, interface.index), &self.generation(folder))
             .and_then(|()| pins::remove_folder(&path))
             .map_err(|source| ApplyError::Pin { path, source })
     }

@@ -70,7 +70,8 @@ pub struct ObservedMember {
     pub proceed_on: VerdictSet,
     /// What happens to a packet for which it could not run.
     pub failure: Failure,
-    /// The kernel's number for the program; none if its pin is gone.
+    /// The kernel's number for the program; none if it does not run: its pin is gone, or others took
+    /// it out of a chain that they share.
     pub prog_id: Option<u32>,
     /// The kernel's digest of its instructions, 16 hexadecimal digits.
     pub tag: Option<String>,
@@ -143,6 +144,7 @@ pub(crate) fn seen(spot: &Spot<'_>) -> Result<Seen, ObserveError> {
         seen.libxdp = backend::libxdp::chain_there(spot)?;
     }
     seen.foreign = foreign(spot.interface, spot.hook, seen.live)?;
+    seen.foreign.extend(seen.libxdp.iter().flat_map(|chain| chain.others.clone()));
     Ok(seen)
 }
 
@@ -289,12 +291,13 @@ fn foreign(
             name: name_of(program_id),
             link_id,
             mode,
+            run_priority: None,
         })
         .collect())
 }
 
 /// The XDP links of an interface.
-fn xdp_links(ifindex: u32) -> Result<Vec<objects::LinkInfo>, ObserveError> {
+pub(crate) fn xdp_links(ifindex: u32) -> Result<Vec<objects::LinkInfo>, ObserveError> {
     let refused = |source| ObserveError::Kernel { what: "the XDP links", source };
     let mut found = Vec::new();
     for id in sys::link_ids().map_err(refused)? {
@@ -347,7 +350,8 @@ pub(crate) fn observed(spot: &Spot<'_>, seen: &Seen) -> Result<ObservedChain, Ob
                 .members
                 .iter()
                 .map(|member| observed_member(&dir, member, whole.as_ref()))
-                .collect::<Result<_, _>>()?
+                .map(|member| Ok(as_it_runs(member?, record.backend, seen)))
+                .collect::<Result<_, ObserveError>>()?
         }
         None => Vec::new(),
     };
@@ -376,6 +380,15 @@ fn reason(seen: &Seen, record: Option<&ChainRecord>) -> String {
         }
         (None, None) => "only programs that Skep did not attach run here".to_owned(),
     }
+}
+
+/// Others may have taken a member out of a libxdp chain: its program is pinned, but does not run.
+fn as_it_runs(member: ObservedMember, backend: Backend, seen: &Seen) -> ObservedMember {
+    let in_chain = seen.libxdp.iter().flat_map(|chain| &chain.ours);
+    if backend != Backend::Libxdp || in_chain.into_iter().any(|id| Some(*id) == member.prog_id) {
+        return member;
+    }
+    ObservedMember { prog_id: None, tag: None, ..member }
 }
 
 fn observed_member(

@@ -23,6 +23,7 @@ pub(crate) const TIMING_PIN: &str = "timing";
 pub(crate) const TELLING_PIN: &str = "telling";
 
 const CLSACT_SUFFIX: &str = "-clsact";
+const PROGRAM_PIN: &str = "program";
 const GENERATION_PREFIX: &str = "gen-";
 /// Where a bpffs is expected.
 const USUAL_MOUNT: &str = "/sys/fs/bpf";
@@ -135,6 +136,12 @@ impl GenerationDir {
         self.path.join("next-record")
     }
 
+    /// The pins of the members' programs; none where there is no folder.
+    pub(crate) fn programs(&self) -> io::Result<Vec<PathBuf>> {
+        let members = self.members();
+        Ok(names_in(&members)?.iter().map(|name| members.join(name).join(PROGRAM_PIN)).collect())
+    }
+
     pub(crate) fn members(&self) -> PathBuf {
         self.path.join("members")
     }
@@ -144,7 +151,7 @@ impl GenerationDir {
     }
 
     pub(crate) fn program(&self, policy: &str, name: &str) -> PathBuf {
-        self.member(policy, name).join("program")
+        self.member(policy, name).join(PROGRAM_PIN)
     }
 
     pub(crate) fn maps(&self, policy: &str, name: &str) -> PathBuf {

@@ -123,6 +123,9 @@ pub struct ForeignProgram {
     pub link_id: Option<u32>,
     /// For XDP: in which mode it runs.
     pub mode: Option<XdpMode>,
+    /// For a member of a libxdp chain: its run priority; lower ones run first.
+    #[serde(default)]
+    pub run_priority: Option<u32>,
 }
 
 /// What is on a hook now.
@@ -182,13 +185,18 @@ impl How {
 }
 
 /// A chain in libxdp's protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeenLibxdp {
     pub(crate) program_id: u32,
     /// The protocol's version, 2 or 3.
     pub(crate) version: u8,
-    /// How many of its members are not ours.
-    pub(crate) others: usize,
+    /// It is bound to the device, and so must be every member.
+    pub(crate) dev_bound: bool,
+    pub(crate) mode: XdpMode,
+    /// The programs in it that are ours, in order.
+    pub(crate) ours: Vec<u32>,
+    /// Its other members, in order.
+    pub(crate) others: Vec<ForeignProgram>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,6 +283,12 @@ impl Seen {
         self.folders.iter().filter(|folder| Some(folder.number) != running).collect()
     }
 
+    /// Somebody else's member of the libxdp chain that ours are in.
+    fn shared_with(&self) -> Option<&ForeignProgram> {
+        let ours = self.live.is_some_and(|live| live.how == How::Netlink);
+        self.libxdp.as_ref().filter(|_| ours)?.others.first()
+    }
+
     /// What a change to `wanted` must cross, if anything of ours runs.
     fn crossing(&self, wanted: &Wanted, tc: bool) -> Option<(Live, Crossing)> {
         let live = self.live?;
@@ -333,6 +347,10 @@ fn live_steps(
     crossing: Option<(Live, Crossing)>,
     folder: u64,
 ) -> Result<Vec<Step>, Blocked> {
+    // Who leaves a shared chain leaves the others on the hook, where nothing else can be attached.
+    if let (Some(_), Some(other)) = (crossing, seen.shared_with()) {
+        return Err(Blocked::Held(other.clone()));
+    }
     match (seen.live, crossing) {
         (Some(_), Some((live, crossing))) => match wanted.gap {
             Gap::Refuse => Err(Blocked::Gap(crossing)),
@@ -344,7 +362,7 @@ fn live_steps(
             let switch = Step::Switch { how: live.how, from: live.program_id, folder };
             Ok(vec![switch, Step::Settle])
         }
-        (None, _) => match (wanted.record.backend, seen.libxdp) {
+        (None, _) => match (wanted.record.backend, &seen.libxdp) {
             (Backend::Libxdp, Some(there)) => {
                 let from = there.program_id;
                 Ok(vec![Step::Switch { how: How::Netlink, from, folder }, Step::Settle])

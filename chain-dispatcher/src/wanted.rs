@@ -1,13 +1,14 @@
 //! From a caller's chain to what should be on the hook: every limit checked, every object read, the
 //! backend chosen. Reads bytes and decides; touches nothing.
 
-use skep_artifact::hook::Hook;
+use skep_artifact::hook::{Hook, Mode, Verdict, VerdictSet};
 
 use crate::backend;
 use crate::chain::{Chain, Counting, Member, in_order};
 use crate::choice::{self, Kernel, Needs, Situation, Unfit};
 use crate::error::ApplyError;
 use crate::execute::{label, refusal};
+use crate::kinds::Backend;
 use crate::load::{self, Frags};
 use crate::pins;
 use crate::record::ChainRecord;
@@ -36,8 +37,17 @@ pub(crate) fn wanted(
         .zip(&members)
         .map(|(member, read)| Needs {
             member: label(member),
-            proceed_on: member.proceed_on,
-            own_tail_calls: read.outline.maps.iter().any(|map| map.shape.kind == PROG_ARRAY),
+            // In a libxdp chain an observer answers PASS, whatever it would have proceeded on.
+            proceed_on: match member.mode {
+                Mode::Enforce => member.proceed_on,
+                Mode::Observe => VerdictSet::of(&[Verdict::Pass]),
+            },
+            // Arrays that begin filled are filled with programs as extensions may call them.
+            own_tail_calls: read
+                .outline
+                .maps
+                .iter()
+                .any(|map| map.shape.kind == PROG_ARRAY && !map.begins_filled),
         })
         .collect();
     let situation = Situation {
@@ -46,7 +56,7 @@ pub(crate) fn wanted(
         foreign: chain.foreign,
         kernel,
         live: seen.live.map(|live| live.how.attachment(chain.at.hook.is_tc())),
-        libxdp_others: seen.libxdp.map(|there| there.others),
+        libxdp_others: seen.libxdp.as_ref().map(|there| there.others.len()),
         members: &needs,
     };
     let chosen = choice::choose(&situation).map_err(|(backend, why)| match why {
@@ -58,7 +68,13 @@ pub(crate) fn wanted(
     let dispatcher = backend::identity(chosen.backend, chain.at.hook);
     let record = ChainRecord::of(chain, chosen, dispatcher, counting);
     let Chain { foreign, xdp_mode: mode, gap, .. } = *chain;
-    Ok(Wanted { record, members, foreign, mode, gap })
+    let wanted = Wanted { record, members, foreign, mode, gap };
+    let backend = wanted.record.backend;
+    if backend == Backend::Libxdp {
+        backend::libxdp::fits(&wanted, seen.libxdp.as_ref())
+            .map_err(|why| ApplyError::BackendUnavailable { backend, why })?;
+    }
+    Ok(wanted)
 }
 
 fn wanted_member(member: &Member, hook: Hook) -> Result<WantedMember, ApplyError> {

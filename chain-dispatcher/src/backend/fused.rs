@@ -210,7 +210,7 @@ pub(crate) fn prepare_support(job: &Job<'_>) -> Result<Several, ApplyError> {
     load::prepare_each(request, &SUPPORT).map_err(ApplyError::Dispatcher)
 }
 
-fn step(member: &MemberRecord) -> walk::Member {
+pub(crate) fn step(member: &MemberRecord) -> walk::Member {
     walk::Member { proceed_on: member.proceed_on, mode: member.mode, failure: member.failure }
 }
 

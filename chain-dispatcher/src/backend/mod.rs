@@ -35,7 +35,6 @@ pub(crate) struct Spot<'a> {
     pub(crate) hook: Hook,
     pub(crate) dir: &'a HookDir,
     /// The folder in which libxdp's users keep their pins.
-    #[expect(dead_code, reason = "the libxdp backend, which reads it, follows at once")]
     pub(crate) libxdp_root: &'a Path,
 }
 
@@ -192,9 +191,17 @@ pub(crate) fn detach(spot: &Spot<'_>, live: Live) -> io::Result<()> {
     }
 }
 
-/// Removes what a backend keeps outside of our pin root for a generation that does not run.
-pub(crate) fn clear_beside(spot: &Spot<'_>, folder: &SeenFolder) -> io::Result<()> {
-    libxdp::clear_beside(spot, folder)
+/// Removes what a backend keeps outside of our pin root for a generation of a hook, as far as it does
+/// not run. The interface may be gone.
+pub(crate) fn clear_beside(
+    libxdp_root: &Path,
+    (hook, ifindex): (Hook, u32),
+    dir: &GenerationDir,
+) -> io::Result<()> {
+    if hook.is_tc() {
+        return Ok(());
+    }
+    libxdp::clear_beside(libxdp_root, ifindex, dir)
 }
 
 /// An answer of the kernel to a live change, in the words of `apply`.

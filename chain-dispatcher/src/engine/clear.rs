@@ -12,7 +12,7 @@ use crate::kernel::netlink::{self, Interface};
 use crate::kernel::sys;
 use crate::observe::{self, Gone};
 use crate::pins::{self, HookDir, HookKey};
-use crate::swap::{Seen, SeenFolder};
+use crate::swap::Seen;
 
 /// The interfaces of the calling thread's network namespace.
 pub(super) struct Host {
@@ -53,8 +53,11 @@ impl Engine {
                 if let Some(live) = seen.live {
                     backend::detach(&spot, live).map_err(refused)?;
                 }
+                let beside = (hook, interface.index);
                 for folder in &seen.folders {
-                    backend::clear_beside(&spot, folder).map_err(refused)?;
+                    let generation = dir.generation(folder.number);
+                    backend::clear_beside(&self.libxdp_root, beside, &generation)
+                        .map_err(refused)?;
                 }
                 seen.live
             }
@@ -91,7 +94,7 @@ impl Engine {
                 None => observe::pinned_elsewhere(&dir, host.gone(&key))?,
             };
             let Some(seen) = seen else { continue };
-            removed += sweep_hook(&dir, spot.as_ref(), &seen)?;
+            removed += self.sweep_hook(&key, &dir, &seen)?;
         }
         let indices: Vec<u32> = host.interfaces.iter().map(|interface| interface.index).collect();
         tc::sweep_notes(&self.root, host.netns, &indices)
@@ -99,34 +102,34 @@ impl Engine {
         Ok(removed)
     }
 
+    /// Removes the generations of a hook that do not run, or the hook's folder if none does.
+    fn sweep_hook(&self, key: &HookKey, dir: &HookDir, seen: &Seen) -> Result<usize, ObserveError> {
+        let leftovers: Vec<u64> = seen.leftovers().iter().map(|folder| folder.number).collect();
+        if !leftovers.is_empty() && seen.live.is_some() {
+            // They may have been live a moment ago.
+            sys::wait_for_running_programs()
+                .map_err(|source| ObserveError::Kernel { what: "the running programs", source })?;
+        }
+        // The running one, too: it may know of a chain whose place it took.
+        for folder in &seen.folders {
+            let generation = dir.generation(folder.number);
+            backend::clear_beside(&self.libxdp_root, (key.hook, key.ifindex), &generation)
+                .map_err(|source| ObserveError::Pins { path: dir.path().to_owned(), source })?;
+        }
+        if seen.live.is_none() {
+            remove(dir.path())?;
+            return Ok(1);
+        }
+        for number in &leftovers {
+            remove(dir.generation(*number).path())?;
+        }
+        Ok(leftovers.len())
+    }
+
     pub(super) fn hooks(&self) -> Result<Vec<HookKey>, ObserveError> {
         pins::hooks_in(&self.root)
             .map_err(|source| ObserveError::Pins { path: self.root.clone(), source })
     }
-}
-
-/// Removes the generations of a hook that do not run, or the hook's folder if none does.
-fn sweep_hook(dir: &HookDir, spot: Option<&Spot<'_>>, seen: &Seen) -> Result<usize, ObserveError> {
-    let clear = |folder: &SeenFolder| match spot {
-        Some(spot) => backend::clear_beside(spot, folder)
-            .map_err(|source| ObserveError::Pins { path: dir.path().to_owned(), source }),
-        None => Ok(()),
-    };
-    let leftovers = seen.leftovers();
-    if !leftovers.is_empty() && seen.live.is_some() {
-        // They may have been live a moment ago.
-        sys::wait_for_running_programs()
-            .map_err(|source| ObserveError::Kernel { what: "the running programs", source })?;
-    }
-    leftovers.iter().try_for_each(|folder| clear(folder))?;
-    if seen.live.is_none() {
-        remove(dir.path())?;
-        return Ok(1);
-    }
-    for folder in &leftovers {
-        remove(dir.generation(folder.number).path())?;
-    }
-    Ok(leftovers.len())
 }
 
 fn remove(path: &Path) -> Result<(), ObserveError> {

@@ -12,6 +12,7 @@ pub(super) const CMD_OBJ_PIN: u32 = 6;
 pub(super) const CMD_OBJ_GET: u32 = 7;
 pub(super) const CMD_PROG_TEST_RUN: u32 = 10;
 pub(super) const CMD_PROG_GET_FD_BY_ID: u32 = 13;
+pub(super) const CMD_MAP_GET_FD_BY_ID: u32 = 14;
 pub(super) const CMD_OBJ_GET_INFO_BY_FD: u32 = 15;
 pub(super) const CMD_PROG_QUERY: u32 = 16;
 pub(super) const CMD_BTF_LOAD: u32 = 18;
@@ -116,6 +117,18 @@ pub(super) struct LinkCreate {
     pub(super) expected_revision: u64,
 }
 
+/// `BPF_LINK_CREATE` of an extension.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct ExtensionLink {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) target_btf_id: u32,
+    pub(super) pad: u32,
+}
+
 /// The beginning of `struct bpf_prog_info`.
 #[repr(C)]
 #[derive(Default)]
@@ -132,6 +145,31 @@ pub(super) struct ProgramAnswer {
     pub(super) maps: u32,
     pub(super) map_ids: u64,
     pub(super) name: [u8; 16],
+}
+
+/// More of `struct bpf_prog_info`.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct ProgramDetails {
+    pub(super) beginning: [u64; 6],
+    pub(super) created_by: u32,
+    pub(super) maps: u32,
+    pub(super) map_ids: u64,
+    pub(super) between: [u64; 8],
+    pub(super) btf_id: u32,
+    pub(super) func_info_rec_size: u32,
+}
+
+/// `struct bpf_btf_info`.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct BtfAnswer {
+    pub(super) btf: u64,
+    pub(super) btf_size: u32,
+    pub(super) id: u32,
+    pub(super) name: u64,
+    pub(super) name_len: u32,
+    pub(super) kernel_btf: u32,
 }
 
 /// The beginning of `struct bpf_map_info`.
@@ -153,18 +191,6 @@ pub(super) struct MapAnswer {
     pub(super) btf_key_type_id: u32,
     pub(super) btf_value_type_id: u32,
     pub(super) btf_vmlinux_id: u32,
-}
-
-/// `struct bpf_btf_info`.
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct BtfAnswer {
-    pub(super) btf: u64,
-    pub(super) btf_size: u32,
-    pub(super) id: u32,
-    pub(super) name: u64,
-    pub(super) name_len: u32,
-    pub(super) kernel_btf: u32,
 }
 
 /// `struct bpf_link_info` of XDP and tcx links.
@@ -233,9 +259,13 @@ const _: () = assert!(size_of::<BtfLoad>() == 32);
 const _: () = assert!(size_of::<ProgramLoad>() == 120);
 const _: () = assert!(size_of::<Pinning>() == 16);
 const _: () = assert!(size_of::<LinkCreate>() == 32);
+const _: () = assert!(size_of::<ExtensionLink>() == 24);
 const _: () = assert!(size_of::<ProgramAnswer>() == 80);
 const _: () = assert!(size_of::<MapAnswer>() == 80);
 const _: () = assert!(size_of::<BtfAnswer>() == 32);
+const _: () = assert!(std::mem::offset_of!(ProgramAnswer, map_ids) == 56);
+const _: () = assert!(std::mem::offset_of!(ProgramDetails, map_ids) == 56);
+const _: () = assert!(std::mem::offset_of!(ProgramDetails, btf_id) == 128);
 const _: () = assert!(size_of::<LinkAnswer>() == 24);
 const _: () = assert!(size_of::<HookQuery>() == 64);
 const _: () = assert!(size_of::<ProgramRun>() == 80);

@@ -5,7 +5,7 @@
 pub(crate) mod traffic;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,12 @@ const IFLA_XDP_FLAGS: u16 = 3;
 const IFLA_XDP_DRV_PROG_ID: u16 = 5;
 const IFLA_XDP_SKB_PROG_ID: u16 = 6;
 const IFLA_XDP_HW_PROG_ID: u16 = 7;
+const IFLA_XDP_EXPECTED_FD: u16 = 8;
+const XDP_FLAGS_UPDATE_IF_NOEXIST: u32 = 1;
+const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
+const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
+const XDP_FLAGS_HW_MODE: u32 = 1 << 3;
+const XDP_FLAGS_REPLACE: u32 = 1 << 4;
 /// The kind of an attribute, without the "nested" and "network byte order" bits.
 const KIND_MASK: u16 = 0x3fff;
 
@@ -46,6 +52,17 @@ pub enum XdpMode {
     Generic,
     /// In the card.
     Offloaded,
+}
+
+impl XdpMode {
+    /// Its stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Offloaded => "offloaded",
+        }
+    }
 }
 
 /// An interface of this network namespace.
@@ -77,21 +94,53 @@ pub(crate) fn interface_named(name: &str) -> io::Result<Option<Interface>> {
     Ok(interfaces()?.into_iter().find(|interface| interface.name == name))
 }
 
+/// What an interface must run for an XDP change to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expected<'a> {
+    /// Whatever it runs.
+    Anything,
+    /// No program in that mode: else EBUSY.
+    Nothing,
+    /// This program: else EEXIST.
+    Program(BorrowedFd<'a>),
+}
+
 /// Takes off an XDP program that was attached without a link.
 pub(crate) fn xdp_remove(index: u32, mode: XdpMode) -> io::Result<()> {
-    // XDP_FLAGS_DRV_MODE, _SKB_MODE, _HW_MODE
-    let flags: u32 = match mode {
-        XdpMode::Generic => 1 << 1,
-        XdpMode::Native => 1 << 2,
-        XdpMode::Offloaded => 1 << 3,
+    xdp_set(index, Some(mode), None, Expected::Anything)
+}
+
+/// Makes an interface run an XDP program, or none, without a link and in one operation. Without a
+/// mode the kernel takes native where the driver can, generic elsewhere. The kernel answers EBUSY
+/// where a link holds the interface.
+pub(crate) fn xdp_set(
+    index: u32,
+    mode: Option<XdpMode>,
+    program: Option<BorrowedFd<'_>>,
+    expected: Expected<'_>,
+) -> io::Result<()> {
+    let mut flags = match mode {
+        None => 0,
+        Some(XdpMode::Generic) => XDP_FLAGS_SKB_MODE,
+        Some(XdpMode::Native) => XDP_FLAGS_DRV_MODE,
+        Some(XdpMode::Offloaded) => XDP_FLAGS_HW_MODE,
     };
+    let mut nested = Vec::new();
+    let fd = program.map_or(-1, |program| program.as_raw_fd());
+    attribute(&mut nested, IFLA_XDP_FD, &fd.to_ne_bytes());
+    match expected {
+        Expected::Anything => {}
+        Expected::Nothing => flags |= XDP_FLAGS_UPDATE_IF_NOEXIST,
+        Expected::Program(old) => {
+            flags |= XDP_FLAGS_REPLACE;
+            attribute(&mut nested, IFLA_XDP_EXPECTED_FD, &old.as_raw_fd().to_ne_bytes());
+        }
+    }
+    attribute(&mut nested, IFLA_XDP_FLAGS, &flags.to_ne_bytes());
     let mut message = header(RTM_SETLINK, F_REQUEST | F_ACK);
     let mut link = [0u8; LINK_INFO_BYTES];
     link[4..8].copy_from_slice(&index.to_ne_bytes());
     message.extend_from_slice(&link);
-    let mut nested = Vec::new();
-    attribute(&mut nested, IFLA_XDP_FD, &(-1i32).to_ne_bytes());
-    attribute(&mut nested, IFLA_XDP_FLAGS, &flags.to_ne_bytes());
     attribute(&mut message, IFLA_XDP, &nested);
     request(&mut message)
 }

@@ -7,6 +7,8 @@
     reason = "bpf(2) has no safe wrapper in libc; every block argues its safety"
 )]
 
+mod extensions;
+
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -25,6 +27,8 @@ use super::objects::{
     Attached, LinkInfo, LoadRefused, MapInfo, MapShape, MapSpec, ProgramInfo, ProgramSpec, TestRun,
     object_name, text, value_bytes,
 };
+
+pub(crate) use extensions::{extend, prog_btf, prog_maps};
 
 /// Room for what the verifier says. It keeps the end of a longer log only when asked for, so this
 /// is generous; the last lines are what people need.
@@ -374,8 +378,8 @@ fn object_info<I: Default>(object: BorrowedFd<'_>) -> io::Result<I> {
         info_len: length(size_of::<I>())?,
         info: std::ptr::from_mut(&mut info) as u64,
     };
-    // SAFETY: `info` is writable for `info_len` bytes, outlives the call, and is one of the three
-    // structs of integers above, for which every bit pattern is a value.
+    // SAFETY: `info` is writable for `info_len` bytes, outlives the call, and is one of the
+    // structs of integers in `attr`, for which every bit pattern is a value.
     unsafe { bpf(CMD_OBJ_GET_INFO_BY_FD, &mut attr) }?;
     Ok(info)
 }

@@ -131,7 +131,7 @@ pub(crate) fn finish(prepared: &Prepared, how: As<'_>) -> Result<OwnedFd, LoadEr
 /// Loads the programs that program arrays begin with and puts them there. All that touch an array
 /// must agree on the attach type, and an extension's is 0 once it is loaded. Doing it again does no
 /// harm.
-fn place_tails(prepared: &Prepared, how: As<'_>) -> Result<(), LoadError> {
+pub(crate) fn place_tails(prepared: &Prepared, how: As<'_>) -> Result<(), LoadError> {
     let (kind, attach_type, flags) = on_hook(prepared);
     let attach_type = match how {
         As::OnHook => attach_type,

@@ -186,6 +186,7 @@ fn world(backend: Backend) -> impl Strategy<Value = World> {
         name: "theirs".to_owned(),
         link_id: None,
         mode: Some(XdpMode::Native),
+        run_priority: None,
     };
     let foreign = vec(Just(foreign), 0..2);
     let running = option::of((record(backend), shape(), types(), 1u64..4, any::<bool>()));

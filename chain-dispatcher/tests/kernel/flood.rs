@@ -34,13 +34,14 @@ const fn way(backend: Backend, choice: BackendChoice, hook: Hook) -> Way {
 
 const SLOTS: Way = way(Backend::Slots, BackendChoice::Slots, Hook::Xdp);
 const FUSED: Way = way(Backend::Fused, BackendChoice::Fused, Hook::Xdp);
+const LIBXDP: Way = way(Backend::Libxdp, BackendChoice::Libxdp, Hook::Xdp);
 const TCX: Way = way(Backend::Tcx, BackendChoice::Tcx, Hook::TcIngress);
 const TCX_FUSED: Way = way(Backend::TcxFused, BackendChoice::Fused, Hook::TcIngress);
 const TC: Way = way(Backend::Tc, BackendChoice::Tc, Hook::TcIngress);
 const TC_FUSED: Way = way(Backend::TcFused, BackendChoice::TcFused, Hook::TcIngress);
 
-/// Every way that this kernel has.
-const ALL: [Way; 6] = [SLOTS, FUSED, TCX, TCX_FUSED, TC, TC_FUSED];
+/// Every way that there is.
+const ALL: [Way; 7] = [SLOTS, FUSED, LIBXDP, TCX, TCX_FUSED, TC, TC_FUSED];
 
 impl Way {
     /// The chain of this version: two witnesses, the first thing and the last that a packet meets.
@@ -123,6 +124,16 @@ fn no_packet_escapes_hundreds_of_swaps_in_slots() {
 #[test]
 fn no_packet_escapes_hundreds_of_swaps_of_a_fused_chain() {
     swaps_under_flood(FUSED);
+}
+
+#[test]
+fn no_packet_escapes_hundreds_of_swaps_of_a_libxdp_chain() {
+    swaps_under_flood(LIBXDP);
+}
+
+#[test]
+fn no_packet_escapes_swaps_of_a_libxdp_chain_by_a_process_that_is_killed() {
+    killed::swaps_under_flood(LIBXDP);
 }
 
 #[test]

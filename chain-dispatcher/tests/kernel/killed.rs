@@ -171,6 +171,16 @@ fn killed_after_any_step_of_the_first_attach_in_slots_nothing_or_the_whole_chain
 }
 
 #[test]
+fn killed_after_any_step_of_a_swap_of_a_libxdp_chain_a_whole_chain_runs() {
+    killed_after_every_step(Hook::Xdp, BackendChoice::Libxdp, BackendChoice::Libxdp);
+}
+
+#[test]
+fn killed_after_any_step_of_the_first_attach_of_a_libxdp_chain_nothing_or_the_whole_chain_runs() {
+    killed_after_every_step_from(None, &new_chain(Hook::Xdp, BackendChoice::Libxdp));
+}
+
+#[test]
 fn killed_after_any_step_of_the_first_attach_on_fused_xdp_nothing_or_the_whole_chain_runs() {
     killed_after_every_step_from(None, &new_chain(Hook::Xdp, BackendChoice::Fused));
 }

@@ -11,6 +11,7 @@ mod flood;
 mod fused;
 mod interfaces;
 mod killed;
+mod libxdp;
 mod neighbours;
 mod objects;
 mod others;

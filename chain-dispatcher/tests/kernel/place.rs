@@ -159,6 +159,17 @@ impl Place {
         config_at(&self.root)
     }
 
+    /// The BPF file system that stands for the one that libxdp's tools share; it is there once
+    /// somebody needs it.
+    pub(crate) fn libxdp_bpffs(&self) -> PathBuf {
+        self.root.with_file_name("bpffs")
+    }
+
+    /// libxdp's folder in it.
+    pub(crate) fn libxdp_root(&self) -> PathBuf {
+        self.libxdp_bpffs().join("xdp")
+    }
+
     /// A pin of the running generation: the one folder that the hook has.
     pub(crate) fn pin(&self, hook: Hook, path: &str) -> PathBuf {
         let generations = self.generations(hook);
@@ -209,7 +220,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         // Lazily: a test that failed may still hold something open in there.
         let _ = Command::new("umount").arg("-l").arg(&self.root).output();
-        let _ = Command::new("umount").arg("-l").arg(self.root.with_file_name("bpffs")).output();
+        let _ = Command::new("umount").arg("-l").arg(self.libxdp_bpffs()).output();
         let _ = Command::new("ip").args(["netns", "del", &self.inner]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.outer]).output();
     }
@@ -217,7 +228,10 @@ impl Drop for Place {
 
 /// The settings of an engine for the place whose pins lie at `root`.
 pub(crate) fn config_at(root: &Path) -> EngineConfig {
-    EngineConfig { libxdp_root: root.with_file_name("xdp"), ..EngineConfig::new(root) }
+    EngineConfig {
+        libxdp_root: root.with_file_name("bpffs").join("xdp"),
+        ..EngineConfig::new(root)
+    }
 }
 
 /// Why a hook cannot be tested here. A kernel that should have it is a failure, not a reason.
