@@ -12,6 +12,7 @@ mod new;
 mod node;
 mod node_chain;
 mod node_detach;
+mod node_drops;
 mod plan;
 mod policy;
 mod publish;

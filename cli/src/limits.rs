@@ -49,3 +49,6 @@ pub(crate) const WAIT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes of the compiler's output that are shown; a missing header can cause thousands of lines.
 pub(crate) const COMPILER_OUTPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// How long packets are timed after each sample: one that comes late still finds it on.
+pub(crate) const TIMING_SECS: u32 = 10;

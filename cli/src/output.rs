@@ -44,14 +44,12 @@ impl Output {
     }
 
     /// One line of data among several, for programs that read along.
-    #[cfg(feature = "local")]
     pub(crate) fn line(self, data: &impl Serialize) -> anyhow::Result<()> {
         let json = serde_json::to_string(data).context("writing JSON")?;
         self.text(&format!("{json}\n"))
     }
 
     /// Text on standard output, at once.
-    #[cfg(feature = "local")]
     pub(crate) fn text(self, text: &str) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
         out.write_all(text.as_bytes())
@@ -60,7 +58,6 @@ impl Output {
     }
 
     /// Whether a program reads standard output.
-    #[cfg(feature = "local")]
     pub(crate) fn is_json(self) -> bool {
         self.format == Format::Json
     }

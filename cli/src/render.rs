@@ -2,6 +2,7 @@
 //! whether colours are wanted (the writer strips them).
 
 pub(crate) mod chain;
+pub(crate) mod drops;
 pub(crate) mod facts;
 pub(crate) mod fault;
 pub(crate) mod nodes;

@@ -1,6 +1,6 @@
-//! `skep node token create|list|show|chain|detach`.
+//! `skep node token create|list|show|chain|drops|detach`.
 
-use crate::cmd::{Session, node_chain, node_detach};
+use crate::cmd::{Session, node_chain, node_detach, node_drops};
 use crate::render::{nodes, units};
 use skep_api::v1::nodes::CreateNodeToken;
 use skep_fleet::ids::NodeName;
@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Show { name: NodeName },
     /// Draw the chains of a node, with what each program does to packets
     Chain(node_chain::Args),
+    /// Tell who drops which packet on this host
+    Drops(node_drops::Args),
     /// Take every chain off this host, without any server
     Detach(node_detach::Args),
 }
@@ -73,6 +75,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> anyhow::Result<
             session.out.result(&detail, || nodes::detail(&detail))
         }
         Command::Chain(args) => node_chain::run(args, session).await,
+        Command::Drops(args) => node_drops::run(args, session).await,
         Command::Detach(args) => node_detach::run(args, session).await,
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::cmd::Session;
 use crate::exit::Ends;
-use crate::limits::{SAMPLE_PAUSE, SAMPLES_MAX};
-use crate::local_agent::LocalAgent;
+use crate::limits::{SAMPLE_PAUSE, SAMPLES_MAX, TIMING_SECS};
+use crate::local_agent::{LocalAgent, LocalAgentError};
 use crate::render::chain::{self, Header};
 use serde::Serialize;
 use skep_api::client::Client;
@@ -16,7 +16,8 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   skep node chain edge-07
   skep node chain edge-07 eth0 --watch
-  skep node chain --socket /var/lib/skep/agent.sock eth0    ask the agent of this host, without a server")]
+  skep node chain --socket /var/lib/skep/agent.sock eth0    ask the agent of this host, without a server
+  skep node chain --socket /var/lib/skep/agent.sock eth0 --watch --time-one-in 100")]
 pub(crate) struct Args {
     /// The node; not needed with --socket
     #[arg(required_unless_present = "socket")]
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// Draw again every second until interrupted
     #[arg(long)]
     watch: bool,
+    /// Time one packet in so many while this runs; switched off again when it ends
+    #[arg(long, value_name = "N", requires = "socket", value_parser = clap::value_parser!(u32).range(1..))]
+    time_one_in: Option<u32>,
     /// Take one sample only: sums instead of rates, and no waiting
     #[arg(long, conflicts_with = "watch")]
     once: bool,
@@ -99,6 +103,22 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     }
 }
 
+/// Has packets timed until a little after the next sample: it ends by itself, however this program ends.
+async fn time(
+    agent: &LocalAgent,
+    chains: &[ChainStatus],
+    args: &Args,
+    one_in: u32,
+) -> Result<(), LocalAgentError> {
+    let mut interfaces: Vec<&str> = chains.iter().map(|chain| chain.interface.as_str()).collect();
+    interfaces.dedup();
+    interfaces.retain(|name| args.interface().is_none_or(|only| only == *name));
+    for interface in interfaces {
+        agent.time(interface, one_in, TIMING_SECS).await?;
+    }
+    Ok(())
+}
+
 fn show(sample: &Sample, before: Option<&Sample>, session: &Session) -> anyhow::Result<()> {
     let secs = before.and_then(|b| sample.at.secs_since(b.at));
     let old = secs.and(before).map(|b| b.chains.as_slice());
@@ -142,6 +162,9 @@ impl Source {
             }
             Self::Local(agent) => {
                 let chains = agent.chains().await?;
+                if let Some(one_in) = args.time_one_in {
+                    time(agent, &chains, args, one_in).await?;
+                }
                 let node = agent.node_name().await?;
                 (node, chains, Moment::Here(Instant::now()), session.now())
             }

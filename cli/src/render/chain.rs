@@ -55,7 +55,12 @@ fn one(header: &Header<'_>, chain: &ChainStatus, before: Option<(&ChainStatus, f
         let _ = writeln!(text, "  {} {}", paint::slate(branch), row.draw(&widths));
     }
     let missed = units::count(chain.members.iter().map(|m| m.counters.missed).sum());
-    let _ = writeln!(text, "  to the stack {} · missed {missed}", flow.amount(chain, to_stack));
+    let _ = writeln!(
+        text,
+        "  to the stack {}{} · missed {missed}",
+        flow.amount(chain, to_stack),
+        flow.cost(chain).map_or_else(String::new, |ns| format!(" · {ns} a packet"))
+    );
     text
 }
 
@@ -95,11 +100,45 @@ impl Flow<'_> {
         shown(of(chain), old)
     }
 
-    fn row(&self, chain: &ChainStatus, member: &MemberStatus) -> Row {
-        let older = self.before.and_then(|(old, secs)| {
-            let same = |m: &&MemberStatus| (&m.policy, &m.name) == (&member.policy, &member.name);
-            Some((old.members.iter().find(same)?, secs))
+    /// The same member in the older sample, and its age.
+    fn older(&self, member: &MemberStatus) -> Option<(&MemberStatus, f64)> {
+        let (old, secs) = self.before?;
+        let same = |m: &&MemberStatus| (&m.policy, &m.name) == (&member.policy, &member.name);
+        Some((old.members.iter().find(same)?, secs))
+    }
+
+    /// Nanoseconds that a packet spent in a member: of those timed since the older sample, or of all
+    /// if none was.
+    fn ns(&self, member: &MemberStatus) -> Option<f64> {
+        let now = &member.counters;
+        let since = self.older(member).and_then(|(old, _)| {
+            let (ns, timed) = (
+                now.ns.saturating_sub(old.counters.ns),
+                now.timed.saturating_sub(old.counters.timed),
+            );
+            MemberCounters { ns, timed, ..MemberCounters::default() }.ns_per_packet()
         });
+        since.or_else(|| now.ns_per_packet())
+    }
+
+    /// What the chain costs a packet that enters it: each member's time, by how many meet it.
+    fn cost(&self, chain: &ChainStatus) -> Option<String> {
+        let met = |member: &MemberStatus| {
+            let old = self.older(member).map_or(0, |(old, _)| old.counters.packets);
+            // A difference of counters is far below 2^53.
+            member.counters.packets.saturating_sub(old) as f64
+        };
+        let entered = met(chain.members.first()?);
+        if entered <= 0.0 {
+            return None;
+        }
+        let timed = chain.members.iter().filter_map(|m| Some(self.ns(m)? * met(m)));
+        let (members, spent) = timed.fold((0, 0.0), |(n, sum), ns| (n + 1, sum + ns));
+        (members > 0).then(|| units::nanoseconds(spent / entered))
+    }
+
+    fn row(&self, chain: &ChainStatus, member: &MemberStatus) -> Row {
+        let older = self.older(member);
         let amount = |name: &str| {
             let old = older.map(|(m, secs)| (verdict(&m.counters, name), secs));
             shown(verdict(&member.counters, name), old)
@@ -115,6 +154,8 @@ impl Flow<'_> {
             package: format!("{} {}", member.package, member.version),
             observe: member.mode == Mode::Observe,
             verdicts: sorted(verdicts.collect()),
+            ns: self.ns(member).map(units::nanoseconds),
+            missed: member.counters.missed,
         }
     }
 }
@@ -169,6 +210,9 @@ struct Row {
     package: String,
     observe: bool,
     verdicts: Vec<(Verdict, String)>,
+    /// Time a packet takes; none where none was timed.
+    ns: Option<String>,
+    missed: u64,
 }
 
 struct Widths {
@@ -209,8 +253,14 @@ impl Row {
             let colour = if goes_up(*verdict) { paint::moss } else { paint::clay };
             parts.push(format!("{} {amount}", colour(verdict.as_str())));
         }
-        if self.verdicts.is_empty() {
+        if self.verdicts.is_empty() && self.missed == 0 {
             parts.push(paint::dim("no packets yet"));
+        }
+        if self.missed > 0 {
+            parts.push(paint::clay(&format!("missed {}", units::count(self.missed))));
+        }
+        if let Some(ns) = &self.ns {
+            parts.push(paint::slate(ns));
         }
         line.push_str(&parts.join("  "));
         line
@@ -286,6 +336,24 @@ mod tests {
         let (before, after) = ([chain(1)], [chain(3)]);
         let text = plain(&chains(&HEADER, &after, Some((&before, 2.0))));
         insta::assert_snapshot!("chain_with_rates", text);
+    }
+
+    #[test]
+    fn times_and_missed_packets_stand_beside_the_verdicts() {
+        let timed = |scale: u64| {
+            let mut chain = chain(scale);
+            for (member, ns) in chain.members.iter_mut().zip([31, 22, 18]) {
+                member.counters.timed = 1000 * scale;
+                member.counters.ns = 1000 * ns * scale * scale;
+            }
+            chain.members[1].counters.missed = 7;
+            chain
+        };
+        // Between the samples a timed packet cost 4 times, over all of them 3 times as much.
+        let text = plain(&chains(&HEADER, &[timed(3)], Some((&[timed(1)], 2.0))));
+        insta::assert_snapshot!("chain_with_times", text);
+        let text = plain(&chains(&HEADER, &[timed(1)], None));
+        assert!(text.contains("18 ns") && text.contains("· 69 ns a packet"), "{text}");
     }
 
     #[test]

@@ -47,6 +47,16 @@ pub(crate) fn short_count(number: u64) -> String {
     scaled(number as f64).trim_end().to_owned()
 }
 
+/// `31 ns`, `1.2 µs`
+pub(crate) fn nanoseconds(ns: f64) -> String {
+    match ns {
+        ns if ns >= 999_500.0 => format!("{:.1} ms", ns / 1e6),
+        ns if ns >= 999.5 => format!("{:.1} µs", ns / 1e3),
+        ns if ns < 9.95 => format!("{ns:.1} ns"),
+        ns => format!("{ns:.0} ns"),
+    }
+}
+
 /// `9.8 KiB`
 pub(crate) fn bytes(size: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -143,6 +153,19 @@ mod tests {
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(10_035), "9.8 KiB");
         assert_eq!(bytes(1_677_722), "1.6 MiB");
+    }
+
+    #[test]
+    fn short_times_have_two_digits_and_a_unit() {
+        for (ns, text) in [
+            (0.0, "0.0 ns"),
+            (3.14, "3.1 ns"),
+            (30.6, "31 ns"),
+            (1_200.0, "1.2 µs"),
+            (2_500_000.0, "2.5 ms"),
+        ] {
+            assert_eq!(nanoseconds(ns), text);
+        }
     }
 
     #[test]
