@@ -31,8 +31,8 @@ const FUNCTIONS_MAX: usize = 256;
 const FRAMES_MAX: usize = 8;
 /// `MAX_BPF_STACK`, along a path.
 pub(crate) const STACK_BYTES_MAX: usize = 512;
-/// What kernels with a JIT round a frame up to. Kernels before 6.7 round every frame to 32 bytes
-/// and count 32 for one of none: they say no where this says maybe.
+/// What kernels with a JIT round a frame up to. Older ones (6.1 does, 6.12 does not) round every
+/// frame to 32 bytes and count 32 for one of none: they say no where this says maybe.
 const STACK_ROUNDING: usize = 16;
 /// The function of a part that the main calls: its first.
 const PROGRAM: usize = 0;
