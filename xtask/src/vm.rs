@@ -11,6 +11,7 @@ mod modules;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -30,8 +31,14 @@ const SERIES: [&str; 2] = ["6.1", "6.12"];
 const PACKAGE: &str = "skep-chain-dispatcher";
 const TESTS: [&str; 2] = ["kernel", "programs"];
 
+/// Optimised: emulated, a debug build takes three times as long.
+const PROFILE: &str = "vm";
+
 /// What a guest says between the tests and the list of those that were skipped.
 const SKIPPED_MARK: &str = "@skipped";
+
+/// From here on a reader wants to know how long a test took.
+const SLOW: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
 pub(crate) struct VmArguments {
@@ -148,7 +155,7 @@ fn boot(
         minutes: options.minutes,
     };
     say::note(&format!("Linux {}", kernel.release));
-    let mut heard = Heard { tally: Tally::of_cargo_test(), skipped: String::new(), listing: false };
+    let mut heard = Heard::new();
     let ending = machine.run(compiler, &mut |line| heard.read(line));
     if options.keep {
         say::note(&format!("Kept; boot it by hand with: {}", machine.by_hand()));
@@ -168,9 +175,20 @@ struct Heard {
     skipped: String,
     /// Whether the list of skipped tests has begun.
     listing: bool,
+    /// When the last line came.
+    before: Instant,
 }
 
 impl Heard {
+    fn new() -> Self {
+        Self {
+            tally: Tally::of_cargo_test(),
+            skipped: String::new(),
+            listing: false,
+            before: Instant::now(),
+        }
+    }
+
     fn read(&mut self, line: &str) {
         if line == SKIPPED_MARK {
             self.listing = true;
@@ -178,8 +196,19 @@ impl Heard {
             self.skipped.push_str(line);
             self.skipped.push('\n');
         } else {
-            say::text(line);
+            self.show(line);
             self.tally.read(line);
+        }
+    }
+
+    /// The line, and behind a slow test the time since the line before it.
+    fn show(&mut self, line: &str) {
+        let took = self.before.elapsed();
+        self.before = Instant::now();
+        if line.starts_with("test ") && took >= SLOW {
+            say::text(&format!("{line}  ({:.0} s)", took.as_secs_f32()));
+        } else {
+            say::text(line);
         }
     }
 }
@@ -188,7 +217,7 @@ impl Heard {
 fn programs(workspace: &Workspace) -> Result<Vec<Program>> {
     let mut cargo = run::cargo(&workspace.root);
     cargo.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
-    cargo.args(build::SELECTION);
+    cargo.args(["--profile", PROFILE]).args(build::SELECTION);
     for test in TESTS {
         cargo.args(["--test", test]);
     }
