@@ -31,8 +31,14 @@ const SERIES: [&str; 2] = ["6.1", "6.12"];
 const PACKAGE: &str = "skep-chain-dispatcher";
 const TESTS: [&str; 2] = ["kernel", "programs"];
 
-/// Optimised: emulated, a debug build takes three times as long.
-const PROFILE: &str = "vm";
+/// How the test programs are compiled.
+#[derive(Clone, Copy)]
+enum Build {
+    /// As for the tests on the host, and so perhaps built already: for a few tests.
+    AsOnTheHost,
+    /// Emulated, unoptimised code takes three times as long, which is more than the time to compile it again.
+    Optimised,
+}
 
 /// What a guest says between the tests and the list of those that were skipped.
 const SKIPPED_MARK: &str = "@skipped";
@@ -65,7 +71,9 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &VmArguments) -> Result<
     say::step("set-up", "what is missing is named, then installed");
     setup::install(workspace)?;
     say::step("tests", "built once, for every kernel");
-    let programs = programs(workspace)?;
+    let few = arguments.list || arguments.filter.is_some() || arguments.shell_command.is_some();
+    let build = if few { Build::AsOnTheHost } else { Build::Optimised };
+    let programs = programs(workspace, build)?;
     if arguments.list {
         for program in &programs {
             let mut list = std::process::Command::new(&program.path);
@@ -92,7 +100,7 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &VmArguments) -> Result<
 
 /// A row for each kernel, for `cargo xtask test`.
 pub(crate) fn rows(workspace: &Workspace) -> Vec<Row> {
-    let programs = match programs(workspace) {
+    let programs = match programs(workspace, Build::Optimised) {
         Ok(programs) => programs,
         Err(error) => return vec![Row::failed("kernels", &error)],
     };
@@ -214,10 +222,13 @@ impl Heard {
 }
 
 /// Builds the test programs, with the features that every other step resolves.
-fn programs(workspace: &Workspace) -> Result<Vec<Program>> {
+fn programs(workspace: &Workspace, build: Build) -> Result<Vec<Program>> {
     let mut cargo = run::cargo(&workspace.root);
     cargo.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
-    cargo.args(["--profile", PROFILE]).args(build::SELECTION);
+    cargo.args(build::SELECTION);
+    if let Build::Optimised = build {
+        cargo.args(["--profile", "vm"]);
+    }
     for test in TESTS {
         cargo.args(["--test", test]);
     }

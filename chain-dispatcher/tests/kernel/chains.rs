@@ -182,23 +182,32 @@ fn a_member_that_could_not_run_is_never_a_silent_pass() {
         let greedy = || member("greedy", 1, GREEDY, "greedy", Hook::Xdp);
         let dropper = || answering(Hook::Xdp, "dropper", 2, 1);
         let own = "members/test+greedy";
-        // (failure and mode of the dropper, what the chain answers)
         let closed = dropper();
         let mut open = dropper();
         open.failure = skep_artifact::hook::Failure::Open;
         let mut observing = dropper();
         observing.mode = Mode::Observe;
-        for (generation, (second, answer)) in (1..).zip([(closed, 1), (open, 2), (observing, 2)]) {
+        // (the second member, what the chain answers when it is missed, and when it runs)
+        let cases = [(closed, 1, 1), (open, 2, 1), (observing, 2, 2)];
+        for (generation, (second, missed, ran)) in (1..).zip(cases) {
             engine.apply(&chain(Hook::Xdp, generation, vec![greedy(), second])).unwrap();
             let (array, program) = (
                 place.pin(Hook::Xdp, &format!("{own}/maps/next")),
                 place.pin(Hook::Xdp, &format!("{own}/program")),
             );
             place.put_program(&array, &program);
-            assert_eq!(answer_of(&engine, Hook::Xdp), answer);
+            let answer = answer_of(&engine, Hook::Xdp);
             let counters = engine.counters(&at(Hook::Xdp)).unwrap();
             assert_eq!(counters[0].verdicts, [(Verdict::Pass, 1)]);
-            assert_eq!((counters[1].packets, counters[1].missed), (1, 1));
+            assert_eq!(counters[1].packets, 1);
+            // Until Linux 6.12 (116e04ba1459) the calls that a function makes are not counted for
+            // the program that called it: there the greedy one spends its own calls only.
+            if counters[1].missed == 0 {
+                assert_eq!(counters[1].verdicts, [(Verdict::Drop, 1)]);
+                assert_eq!(answer, ran);
+                continue;
+            }
+            assert_eq!((answer, counters[1].missed), (missed, 1));
             assert!(counters[1].verdicts.is_empty());
         }
     });

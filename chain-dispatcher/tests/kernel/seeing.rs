@@ -253,23 +253,16 @@ fn names_who_dropped_a_packet_with_two_tags_and_shows_its_first_bytes_only() {
 
 #[test]
 fn names_a_closed_member_that_could_not_run() {
-    const GREEDY: &str = r#"
-        #include <linux/bpf.h>
-        #include <bpf/bpf_helpers.h>
-        struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1);
-                 __type(key, __u32); __type(value, __u32); } next SEC(".maps");
-        SEC("xdp") int greedy(struct xdp_md *ctx)
-        { bpf_tail_call(ctx, &next, 0); return XDP_PASS; }
-        char _license[] SEC("license") = "GPL";"#;
     Place::run(|place| {
         let engine = place.engine();
-        let greedy = crate::place::member("greedy", 1, GREEDY, "greedy", Hook::Xdp);
-        let members = vec![greedy, answering(Hook::Xdp, "starved", 2, 2)];
+        let members =
+            vec![answering(Hook::Xdp, "first", 1, 2), answering(Hook::Xdp, "starved", 2, 2)];
         engine.apply(&chain(Hook::Xdp, 1, members)).unwrap();
-        place.put_program(
-            &place.pin(Hook::Xdp, "members/test+greedy/maps/next"),
-            &place.pin(Hook::Xdp, "members/test+greedy/program"),
-        );
+        // An empty slot is what a spent budget of tail calls looks like, on every kernel.
+        let map = aya::maps::MapData::from_pin(place.pin(Hook::Xdp, "slots")).unwrap();
+        let mut slots =
+            aya::maps::ProgramArray::try_from(aya::maps::Map::ProgramArray(map)).unwrap();
+        slots.clear_index(&1).unwrap();
         let mut drops = engine.drops(&at(Hook::Xdp), 1).unwrap();
         assert_eq!(run(&engine, Hook::Xdp, 1), 1);
         let (events, _) = read(&mut drops, 1);

@@ -107,7 +107,7 @@ fn a_firewall_before_a_rate_limit_share_one_hook() {
 #[test]
 fn flowlog_on_both_sides_sees_both_halves_of_a_connection() {
     const SENT: usize = 300_000;
-    Place::run(|place| {
+    Place::run_on(&[Hook::TcIngress, Hook::TcEgress], |place| {
         let engine = place.engine();
         for hook in [Hook::TcIngress, Hook::TcEgress] {
             let log = member("flowlog", json!({}));

@@ -85,6 +85,9 @@ const TOOLS: [&str; 18] = [
 /// Where Debian keeps the objects of libxdp and its tools.
 const OBJECTS: [&str; 2] = ["/usr/lib/x86_64-linux-gnu/bpf", "/usr/lib/bpf"];
 
+/// Floods are shorter than on the host, because everything takes some fifteen times as long.
+const COUNTS: &str = "SKEP_SOAK_SWAPS=25 SKEP_SOAK_KILLED_SWAPS=6 SKEP_SOAK_CONTROL_SECONDS=1";
+
 /// The first process: mounts, modules, the job, power-off. What it prints goes to the kernel's console.
 const INIT: &str = r#"#!/bin/sh
 export PATH=/usr/local/bin:/bin HOME=/tmp
@@ -200,7 +203,7 @@ fn script(job: &Job, programs: &[Program], package: &Path) -> String {
         Job::Tests { filter, skipped_mark } => {
             let folder = quoted(&package.to_string_lossy());
             let mut text = format!(
-                "export SKEP_SKIPPED_FILE=/tmp/skipped CARGO_MANIFEST_DIR={folder}\ncd {folder}\nstatus=0\n"
+                "export SKEP_SKIPPED_FILE=/tmp/skipped CARGO_MANIFEST_DIR={folder} {COUNTS}\ncd {folder}\nstatus=0\n"
             );
             let filter = filter.as_deref().map(quoted).unwrap_or_default();
             for test in programs {
@@ -208,7 +211,7 @@ fn script(job: &Job, programs: &[Program], package: &Path) -> String {
                 let _ = writeln!(text, "echo '     Running {0} ({0}-guest)'", test.name);
                 let _ = writeln!(
                     text,
-                    "{} --color never --test-threads 1 {filter} || status=1",
+                    "{} --color never --test-threads 2 {filter} || status=1",
                     inside(test).display()
                 );
             }
@@ -240,7 +243,7 @@ mod tests {
         ];
         let text = script(&Job::tests(Some("swap".to_owned()), "@s"), &programs, Path::new("/c d"));
         assert!(text.contains("cd '/c d'\n"));
-        assert!(text.contains("/tests/a --color never --test-threads 1 'swap' || status=1\n"));
+        assert!(text.contains("/tests/a --color never --test-threads 2 'swap' || status=1\n"));
         assert!(text.contains("/tests/b "));
         assert!(text.ends_with("exit $status\n"));
     }

@@ -14,6 +14,9 @@ pub(super) const PORT: u16 = 7007;
 /// Packets that may be on their way at once: far below every queue on it, so that a lost one was
 /// lost by the hook.
 const WINDOW: u32 = 64;
+/// Room for the window in the receiving socket. Before Linux 6.8 a packet on a veth pair with XDP
+/// takes a whole page there, and 64 of them are more than the usual room.
+const RECEIVE_BYTES: usize = 1 << 20;
 /// Packets between two pauses, and the pause: at most 16,000 a second, which leaves the processors
 /// to the swaps and to the other tests.
 const BURST: u32 = 16;
@@ -119,6 +122,7 @@ impl Traffic {
     /// Sends from the outer namespace to the inner one while `work` is done.
     pub(super) fn around(&self, place: &Place, work: impl FnOnce()) -> Flood {
         let socket = UdpSocket::bind(("10.77.0.1", PORT)).unwrap();
+        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BYTES).unwrap();
         let (stop_sending, stop_receiving) = (AtomicBool::new(false), AtomicBool::new(false));
         let received = AtomicU32::new(0);
         std::thread::scope(|scope| {
