@@ -71,6 +71,7 @@ pub fn fuse_twice(program: &RawProgram, hook: Hook) -> Result<RawProgram, FuseEr
         proceed_on: VerdictSet::default_for(hook),
         mode: Mode::Enforce,
         failure: Failure::Closed,
+        answers: fuse::answers(&instructions),
     };
     let main = walk::quiet(Place { hook, ending: Ending::AsItIs }, &[member; 2]);
     let fused = fuse::fuse(&[part, part], &main)?;

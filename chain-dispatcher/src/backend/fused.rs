@@ -27,7 +27,7 @@ use crate::record::{ChainRecord, MemberRecord};
 use crate::{seeing, support};
 
 /// Raised with every change of the generated code: a chain built before it is built anew.
-const VERSION: &[u8] = b"fused 1";
+const VERSION: &[u8] = b"fused 2";
 /// What the verifier says when a path needs more stack than there is.
 const STACK_WORDS: &str = "combined stack size";
 
@@ -72,7 +72,8 @@ impl Builder for Fused {
         let pool = self.pool_constants().map_err(ApplyError::Dispatcher)?;
         let labels: Vec<String> = job.members.iter().map(|member| label(member)).collect();
         let parts = self.parts(&labels);
-        let steps: Vec<walk::Member> = job.record.members.iter().map(step).collect();
+        let members = job.record.members.iter().zip(&self.members);
+        let steps: Vec<walk::Member> = members.map(|(member, code)| step(member, code)).collect();
         let place = Place { hook: job.spot.hook, ending: ending(job.record.backend) };
         let main = match &self.support {
             Some(support) => {
@@ -210,8 +211,10 @@ pub(crate) fn prepare_support(job: &Job<'_>) -> Result<Several, ApplyError> {
     load::prepare_each(request, &SUPPORT).map_err(ApplyError::Dispatcher)
 }
 
-pub(crate) fn step(member: &MemberRecord) -> walk::Member {
-    walk::Member { proceed_on: member.proceed_on, mode: member.mode, failure: member.failure }
+/// A member of the walk: what is wanted of it, and what its code does.
+pub(crate) fn step(member: &MemberRecord, code: &Prepared) -> walk::Member {
+    let MemberRecord { proceed_on, mode, failure, .. } = *member;
+    walk::Member { proceed_on, mode, failure, answers: fuse::answers(&code.instructions) }
 }
 
 fn ending(backend: Backend) -> Ending {

@@ -23,6 +23,8 @@ const EXIT: u8 = 0x90;
 const LONG_JUMP: u8 = 0x06;
 /// `BPF_LD | BPF_DW | BPF_IMM`: two slots.
 pub(super) const LOAD_IMMEDIATE: u8 = 0x18;
+/// `bpf_tail_call`.
+const HELPER_TAIL_CALL: i32 = 12;
 /// The frame pointer.
 const R10: u8 = 10;
 
@@ -144,6 +146,15 @@ impl<'a> Code<'a> {
         }
         Ok(reach)
     }
+}
+
+/// Whether any instruction is a tail call. The second half of a wide one has no code.
+pub(super) fn tail_calls(instructions: &[bpf_insn]) -> bool {
+    instructions.iter().any(|instruction| {
+        instruction.code == JMP | CALL
+            && instruction.src_reg() == 0
+            && instruction.imm == HELPER_TAIL_CALL
+    })
 }
 
 /// The descriptor of the map that an instruction names, if it does.

@@ -22,6 +22,7 @@ pub(crate) use btf::Linkage;
 use btf::{Merged, Source};
 use code::Code;
 pub use error::FuseError;
+use walk::Answers;
 
 /// `MAX_USED_MAPS`.
 const MAPS_MAX: usize = 64;
@@ -118,6 +119,11 @@ pub(crate) fn fuse(parts: &[Part<'_>], main: &Main) -> Result<Fused, FuseError> 
     }
     let (func_info, btf) = types(&read, main, &places)?;
     Ok(Fused { instructions, func_info, btf, license })
+}
+
+/// Whether a program tail-calls others.
+pub(crate) fn answers(instructions: &[bpf_insn]) -> Answers {
+    if code::tail_calls(instructions) { Answers::ByTailCall } else { Answers::Itself }
 }
 
 /// The part that needs the most stack, and how much: for an error that the kernel cannot attribute.

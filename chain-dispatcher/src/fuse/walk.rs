@@ -7,7 +7,7 @@ mod quiet;
 
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 
-use super::asm::{Assembly, If, Label, R, R0, R1};
+use super::asm::{Assembly, If, Label, R, R0, R1, R6};
 use super::{Linkage, Main};
 pub(crate) use counted::{Counting, SUPPORT};
 
@@ -21,6 +21,17 @@ pub(crate) struct Member {
     pub(crate) proceed_on: VerdictSet,
     pub(crate) mode: Mode,
     pub(crate) failure: Failure,
+    pub(crate) answers: Answers,
+}
+
+/// Who gives a member's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// The member's own code: what the verifier knows about the answer is true.
+    Itself,
+    /// Maybe a program that it tail-called. Verifiers of before 6.13 know only what the member
+    /// answers where its call falls through, and remove the code for everything else.
+    ByTailCall,
 }
 
 /// What is done with the chain's verdict before the kernel gets it.
@@ -103,6 +114,18 @@ fn is_read(later: &[Member]) -> bool {
 }
 
 impl Place {
+    /// Makes the verifier forget what it knows about the answer in R0, if that may be wrong: adds
+    /// a number out of the context, which R6 holds, and takes it off again.
+    fn forget(self, code: &mut Assembly, member: Member) {
+        if member.answers == Answers::Itself {
+            return;
+        }
+        // __sk_buff::len, xdp_md::rx_queue_index
+        code.load32(R1, R6, if self.hook.is_tc() { 0 } else { 16 });
+        code.add_register(R0, R1);
+        code.subtract_register(R0, R1);
+    }
+
     /// Jumps to `out` unless the answer in R0 is a verdict of the hook; gives the register that
     /// holds its `SKEP_INDEX`, 64 bits wide where it is `to`.
     fn index(self, code: &mut Assembly, to: R, out: Label) -> R {

@@ -206,6 +206,28 @@ fn a_member_that_uses_the_whole_stack_fits_or_is_named() {
 }
 
 #[test]
+fn what_a_tail_called_program_answers_is_what_counts() {
+    Place::run(|place| {
+        let mut generation = 0;
+        for engine in [place.engine(), quiet(place)] {
+            // (what its own code answers, what the program it tail-calls answers)
+            for (falls_through, answers, expected) in
+                [("XDP_PASS", "XDP_DROP", 1), ("XDP_DROP", "XDP_PASS", 3), ("XDP_PASS", "77", 0)]
+            {
+                generation += 1;
+                let source = OWN_TAIL
+                    .replace("return XDP_DROP;", "return FALLS_THROUGH;")
+                    .replace("return XDP_PASS;", &format!("return {answers};"))
+                    .replace("FALLS_THROUGH", falls_through);
+                let members = vec![it("caller", &source), answering(Hook::Xdp, "next", 2, 3)];
+                engine.apply(&fused(generation, members)).unwrap();
+                assert_eq!(answer_of(&engine, Hook::Xdp), expected, "{answers}");
+            }
+        }
+    });
+}
+
+#[test]
 fn members_of_every_kind_share_one_program() {
     Place::run(|place| {
         let engine = place.engine();
@@ -395,7 +417,7 @@ fn programs_that_all_cope_with_frags_are_fused_as_one_that_does() {
         assert_eq!(answer_of(&engine, Hook::Xdp), 2);
         let mixed = vec![with("a"), answering(Hook::Xdp, "without", 2, 1)];
         let refused = engine.apply(&fused(2, mixed)).unwrap_err();
-        assert_eq!(refused.code(), "chain.switch_refused", "{refused:?}");
+        assert_eq!(refused.code(), "chain.mtu_too_large", "{refused:?}");
         assert_eq!(answer_of(&engine, Hook::Xdp), 2);
     });
 }

@@ -163,7 +163,7 @@ impl Building {
         let Some(record) = job.record.members.get(slot) else {
             return Err(ApplyError::Dispatcher(LoadError::Damaged));
         };
-        let step = fused::step(record);
+        let step = fused::step(record, member);
         let name = &member.name;
         let main = match &self.support {
             Some(Support { functions, zeroes }) => {

@@ -12,7 +12,7 @@ use proptest::sample::Index;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 
 use crate::fuse::asm::{R, R0, R1, instruction};
-use crate::fuse::walk::{self, Ending, Member, Place};
+use crate::fuse::walk::{self, Answers, Ending, Member, Place};
 use crate::fuse::{FuseError, Fused, License, Part, fuse};
 
 const PLACE: Place = Place { hook: Hook::Xdp, ending: Ending::AsItIs };
@@ -56,6 +56,7 @@ fn walk_of(members: usize) -> crate::fuse::Main {
         proceed_on: VerdictSet::default_for(Hook::Xdp),
         mode: Mode::Enforce,
         failure: Failure::Closed,
+        answers: Answers::Itself,
     };
     walk::quiet(PLACE, &vec![member; members])
 }

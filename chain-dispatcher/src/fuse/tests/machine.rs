@@ -143,6 +143,7 @@ impl Machine<'_> {
             return match address - CONTEXT {
                 0 if tc => LENGTH,
                 0 => 0x5000,
+                16 if !tc => 3,
                 4 => 0x5000 + LENGTH,
                 other => panic!("a load at {other} of the context"),
             };

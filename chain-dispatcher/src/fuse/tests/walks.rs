@@ -7,7 +7,7 @@ use proptest::prelude::{
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 
 use super::machine::{COUNTING, LENGTH, Ran, run};
-use crate::fuse::walk::{self, Ending, Member, Place};
+use crate::fuse::walk::{self, Answers, Ending, Member, Place};
 use crate::layout::{
     COUNTERS_BYTES, COUNTERS_MEMBERS_AT, COUNTERS_MISSED_AT, COUNTERS_VERDICTS_AT, VERDICT_UNKNOWN,
 };
@@ -86,10 +86,9 @@ fn members(hook: Hook) -> impl Strategy<Value = Vec<(Member, i32)>> {
     ];
     let mode = prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)];
     let failure = prop_oneof![3 => Just(Failure::Closed), 1 => Just(Failure::Open)];
-    let member = (set, mode, failure).prop_map(|(proceed_on, mode, failure)| Member {
-        proceed_on,
-        mode,
-        failure,
+    let answers = prop_oneof![3 => Just(Answers::Itself), 1 => Just(Answers::ByTailCall)];
+    let member = (set, mode, failure, answers).prop_map(|(proceed_on, mode, failure, answers)| {
+        Member { proceed_on, mode, failure, answers }
     });
     vec((member, answer), 0..6)
 }
@@ -165,6 +164,7 @@ fn between_two_members_that_go_on_with_pass_stand_three_instructions() {
         proceed_on: VerdictSet::default_for(Hook::Xdp),
         mode: Mode::Enforce,
         failure: Failure::Closed,
+        answers: Answers::Itself,
     };
     let length = |members| {
         walk::quiet(place, &vec![member; members]).code.assemble().unwrap().instructions.len()

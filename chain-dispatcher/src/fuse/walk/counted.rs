@@ -81,6 +81,7 @@ impl Walk {
         for (part, member) in members.iter().enumerate() {
             let number = self.first + part;
             self.call(number, part);
+            self.place.forget(&mut self.code, *member);
             if member.mode == Mode::Observe {
                 self.observe(number);
                 continue;

@@ -2,7 +2,7 @@
 
 use skep_artifact::hook::{Failure, Mode};
 
-use super::{Ending, MISSED, Member, Place, So, is_last, is_read};
+use super::{Answers, Ending, MISSED, Member, Place, So, is_last, is_read};
 use crate::fuse::asm::{Assembly, If, Label, R0, R1, R2, R6, R7};
 
 struct Walk {
@@ -37,7 +37,7 @@ pub(super) fn walk(place: Place, members: &[Member]) -> Assembly {
 
 impl Walk {
     fn members(&mut self, members: &[Member]) {
-        if members.len() > 1 {
+        if members.len() > 1 || members.iter().any(|m| m.answers == Answers::ByTailCall) {
             self.code.copy(R6, R1);
         }
         let mut so = So::Always(self.place.end());
@@ -46,6 +46,7 @@ impl Walk {
                 self.code.copy(R1, R6);
             }
             self.code.call(number);
+            self.place.forget(&mut self.code, *member);
             if member.mode == Mode::Observe {
                 continue;
             }
