@@ -35,7 +35,9 @@ pub enum ElfError {
     #[error("the object's BTF is laid out in a way that no known compiler uses")]
     OddBtf,
     /// A map begins with something that is neither a program nor a map.
-    #[error("a map of the object begins with something that is neither a program nor a map of it")]
+    #[error(
+        "a map of the object begins with something that is neither a program nor a map of it, or with thousands of them"
+    )]
     OddValue,
     /// The object asks for a kernel setting.
     #[error(

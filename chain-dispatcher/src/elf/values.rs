@@ -8,6 +8,8 @@ use super::types::Types;
 
 /// Bytes of a pointer in BPF.
 const POINTER_BYTES: usize = 8;
+/// Elements that the maps of an object begin with, together: far above what a person writes down.
+const VALUES_MAX: usize = 4096;
 
 /// One element that a map holds from the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,9 @@ pub(super) fn read(file: &File<'_>, types: &mut Types) -> Result<Vec<Initial>, E
         let first = symbol.value.checked_add(values.offset).ok_or(ElfError::OddBtf)?;
         let end = symbol.value.checked_add(symbol.size).ok_or(ElfError::OddBtf)?;
         for relocation in relocations.iter().filter(|r| (first..end).contains(&r.offset)) {
+            if found.len() == VALUES_MAX {
+                return Err(ElfError::OddValue);
+            }
             let element = (relocation.offset - first) / POINTER_BYTES;
             let value = target(file, content, relocation.offset, relocation.symbol)?;
             found.push(Initial {
