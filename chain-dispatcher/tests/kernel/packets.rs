@@ -9,8 +9,8 @@ use crate::place::{Place, ip};
 const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// MAC addresses of `peer0` and `skep0`.
-pub(crate) const FROM_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
-pub(crate) const TO_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const FROM_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+const TO_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 /// An Ethernet frame.
 pub(crate) fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {

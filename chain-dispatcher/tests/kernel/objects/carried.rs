@@ -1,10 +1,10 @@
 //! What becomes of the maps of an object when its next version takes over.
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Chain, Step};
+use skep_chain_dispatcher::{BackendChoice, Step};
 
-use super::{backends, between, told};
-use crate::place::{Place, at, chain, member, packet};
+use super::{chain_of, told};
+use crate::place::{Place, at, member, packet};
 
 /// A map of every kind that holds state, and three that are new with every version.
 const EVERY_KIND: &str = r#"
@@ -54,18 +54,16 @@ SEC("xdp") int on_xdp(struct xdp_md *ctx) {
 char _license[] SEC("license") = "GPL";
 "#;
 
-#[test]
-fn state_of_every_kind_goes_on_in_the_next_version() {
-    Place::run(|place| {
+fn check(backend: BackendChoice) {
+    Place::run_choosing(&[backend], Hook::Xdp, |place| {
         let engine = place.engine();
-        for backend in backends(Hook::Xdp) {
+        {
             let mut decided = Vec::new();
             for generation in 1..=3 {
                 let source =
                     format!("{EVERY_KIND}\nint version_{generation}(void) {{ return 1; }}");
                 let theirs = member("theirs", 20, &source, "on_xdp", Hook::Xdp);
-                let members = between(theirs, Hook::Xdp);
-                let wanted = Chain { backend, ..chain(Hook::Xdp, generation, members) };
+                let wanted = chain_of(backend, generation, theirs, Hook::Xdp);
                 let applied = engine.apply(&wanted).unwrap_or_else(|e| panic!("{}", told(&e)));
                 let step = applied.plan.steps.iter().find_map(|step| match step {
                     Step::LoadMember { name, carried, restarted, .. } if name == "theirs" => {
@@ -85,4 +83,19 @@ fn state_of_every_kind_goes_on_in_the_next_version() {
             engine.detach_all().unwrap();
         }
     });
+}
+
+#[test]
+fn state_of_every_kind_goes_on_in_the_next_version() {
+    check(BackendChoice::Slots);
+}
+
+#[test]
+fn state_of_every_kind_goes_on_in_the_next_fused_version() {
+    check(BackendChoice::Fused);
+}
+
+#[test]
+fn state_of_every_kind_goes_on_in_the_next_version_as_an_extension() {
+    check(BackendChoice::Libxdp);
 }

@@ -6,7 +6,7 @@ use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::BackendChoice;
 
-use super::{Case, Meeting, changes, meets};
+use super::{Case, Meeting, Refused, changes, meets};
 use crate::place::{global, packet};
 
 const PASS: i32 = 2;
@@ -129,7 +129,11 @@ fn sections() -> Vec<Case> {
             vec![meets(&packet(), DROP)],
         ),
         Case {
-            unfit: &[(BackendChoice::Fused, "has a licence compatible with the GPL")],
+            unfit: &[(
+                BackendChoice::Fused,
+                Refused::Everywhere,
+                "has a licence compatible with the GPL",
+            )],
             ..xdp_case(
                 "no licence at all",
                 "filter",
@@ -355,10 +359,15 @@ fn code() -> Vec<Case> {
     // A test run shows the metadata, too.
     let noted = [[7, 0, 0, 0].as_slice(), &packet()].concat();
     vec![
-        xdp_case(
-            "a stack of 504 bytes",
-            "deep",
-            r#"
+        Case {
+            unfit: &[
+                (BackendChoice::Fused, Refused::OnSomeKernels, "combined stack size"),
+                (BackendChoice::Libxdp, Refused::OnSomeKernels, "combined stack size"),
+            ],
+            ..xdp_case(
+                "a stack of 504 bytes",
+                "deep",
+                r#"
             #include <linux/bpf.h>
             #include <bpf/bpf_helpers.h>
             SEC("xdp") int deep(struct xdp_md *ctx) {
@@ -367,8 +376,9 @@ fn code() -> Vec<Case> {
                 return deep[500] == (char)500 ? XDP_DROP : XDP_ABORTED;
             }
             char _license[] SEC("license") = "GPL";"#,
-            vec![meets(&packet(), DROP)],
-        ),
+                vec![meets(&packet(), DROP)],
+            )
+        },
         xdp_case(
             "an enum for an answer",
             "answers",

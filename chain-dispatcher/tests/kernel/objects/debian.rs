@@ -7,11 +7,11 @@ use aya::maps::perf::PerfEvent;
 use aya::maps::{Map, MapData, PerCpuHashMap, PerfEventArray};
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{BackendChoice, Chain, Engine, Loadable, Member};
+use skep_chain_dispatcher::{BackendChoice, Engine, Loadable, Member};
 use skep_trust::LocallyTrusted;
 
-use super::{backends, between, told};
-use crate::packets::{self, FROM_MAC, address6, ipv4, ipv6};
+use super::{between, chain_of, told};
+use crate::packets::{self, address6, ipv4, ipv6};
 use crate::place::{Place, answering, at, chain, global};
 
 const PASS: i32 = 2;
@@ -58,116 +58,133 @@ fn answers(engine: &Engine, packet: &[u8]) -> i32 {
     engine.test_run(&at(Hook::Xdp), packet, 1).unwrap().unwrap().code
 }
 
-/// What an entry of a filter is about: the objects that have such entries, the entry, a packet it
-/// meets and one it does not.
+/// What an entry of a filter is about: the objects that have such entries, the map, key and flags of
+/// the entry, and a packet that it is about.
 struct Listed {
     objects: &'static [&'static str],
-    config: EncodedConfig,
+    map: &'static str,
+    key: Vec<u8>,
+    flags: u8,
     meets: Vec<u8>,
-    misses: Vec<u8>,
 }
 
+fn with(mut packet: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
+    packet[at] = byte;
+    packet
+}
+
+/// Entries of which a packet meets one at most.
 fn lists() -> [Listed; 6] {
-    let other_source = |mut packet: Vec<u8>, at: usize| {
-        packet[at] ^= 0x40;
-        packet
+    let port = |objects, port: u16, flags, meets| {
+        let key = port_key(port).to_vec();
+        Listed { objects, map: "filter_ports", key, flags, meets }
+    };
+    let other = |objects, map, key: &[u8], meets| Listed {
+        objects,
+        map,
+        key: key.to_vec(),
+        flags: SOURCE,
+        meets,
     };
     [
-        Listed {
-            objects: &["udp", "all"],
-            config: listed("filter_ports", &port_key(53), DESTINATION | UDP),
-            meets: ipv4(17, 4000, 53),
-            misses: ipv4(17, 53, 54),
-        },
-        Listed {
-            objects: &["udp", "all"],
-            config: listed("filter_ports", &port_key(53), SOURCE | UDP),
-            meets: ipv6(17, 53, 4000),
-            misses: ipv6(17, 4000, 53),
-        },
-        Listed {
-            objects: &["tcp", "all"],
-            config: listed("filter_ports", &port_key(80), DESTINATION | TCP),
-            meets: ipv4(6, 4000, 80),
-            misses: ipv4(6, 4000, 81),
-        },
-        Listed {
-            objects: &["ip", "all"],
-            config: listed("filter_ipv4", &[10, 77, 0, 2], SOURCE),
-            meets: ipv4(17, 1, 2),
-            misses: other_source(ipv4(17, 1, 2), 29),
-        },
-        Listed {
-            objects: &["ip", "all"],
-            config: listed("filter_ipv6", &address6(2), SOURCE),
-            meets: ipv6(6, 1, 2),
-            misses: other_source(ipv6(6, 1, 2), 37),
-        },
-        Listed {
-            objects: &["eth", "all"],
-            config: listed("filter_ethernet", &FROM_MAC, SOURCE),
-            meets: ipv4(17, 1, 2),
-            misses: other_source(ipv4(17, 1, 2), 11),
-        },
+        port(&["udp", "all"], 53, DESTINATION | UDP, ipv4(17, 4000, 53)),
+        port(&["udp", "all"], 54, SOURCE | UDP, ipv6(17, 54, 4000)),
+        port(&["tcp", "all"], 80, DESTINATION | TCP, ipv4(6, 4000, 80)),
+        other(&["ip", "all"], "filter_ipv4", &[10, 77, 0, 3], with(ipv4(17, 1, 2), 29, 3)),
+        other(&["ip", "all"], "filter_ipv6", &address6(3), with(ipv6(6, 1, 2), 37, 3)),
+        other(&["eth", "all"], "filter_ethernet", &[2, 0, 0, 0, 0, 3], with(ipv4(17, 1, 2), 11, 3)),
     ]
 }
 
-/// Every object on every backend.
-fn every(objects: &[&'static str]) -> Vec<(&'static str, BackendChoice)> {
-    let each = |kind| backends(Hook::Xdp).into_iter().map(move |backend| (kind, backend));
-    objects.iter().copied().flat_map(each).collect()
+/// Packets that no entry is about.
+fn others() -> [Vec<u8>; 4] {
+    // As from and as to the listed ports, but the other way around, and to neighbours of them.
+    [ipv4(17, 53, 4000), ipv6(17, 4000, 54), ipv4(6, 80, 4000), ipv4(6, 4000, 53)]
 }
 
-#[test]
-fn each_of_xdp_filters_programs_filters_as_a_member_what_its_maps_list() {
-    Place::run(|place| {
+fn each_filter_filters(backend: BackendChoice) {
+    Place::run_choosing(&[backend], Hook::Xdp, |place| {
         let engine = place.engine();
-        let mut generation = 0;
-        for Listed { objects, config, meets, misses } in lists() {
-            for (policy, on_met, on_missed) in [("alw", DROP, PASS), ("dny", PASS, DROP)] {
-                for (kind, backend) in every(objects) {
-                    generation += 1;
-                    let program = format!("xdpfilt_{policy}_{kind}");
-                    let member = theirs(&format!("{program}.o"), &program, config.clone());
-                    let members = between(member, Hook::Xdp);
-                    let wanted = Chain { backend, ..chain(Hook::Xdp, generation, members) };
-                    engine.apply(&wanted).unwrap_or_else(|e| panic!("{program}: {}", told(&e)));
-                    assert_eq!(answers(&engine, &meets), on_met, "{program} {config:?}");
-                    assert_eq!(answers(&engine, &misses), on_missed, "{program} {config:?}");
-                    let counters = engine.counters(&at(Hook::Xdp)).unwrap();
-                    let packets: Vec<u64> = counters.iter().map(|m| m.packets).collect();
-                    assert_eq!(packets, [2, 2, 1], "{program}: a dropped packet goes no further");
-                }
+        let objects = ["udp", "tcp", "ip", "eth", "all"].map(|kind| [("alw", kind), ("dny", kind)]);
+        for (generation, (policy, kind)) in (1..).zip(objects.into_iter().flatten()) {
+            let (on_met, on_missed) = if policy == "alw" { (DROP, PASS) } else { (PASS, DROP) };
+            let mut config = EncodedConfig::default();
+            let lists: Vec<Listed> =
+                lists().into_iter().filter(|list| list.objects.contains(&kind)).collect();
+            for Listed { map, key, flags, .. } in &lists {
+                let value = u64::from(*flags).to_ne_bytes().to_vec();
+                config.maps.entry((*map).to_owned()).or_default().push((key.clone(), value));
             }
+            let program = format!("xdpfilt_{policy}_{kind}");
+            let member = theirs(&format!("{program}.o"), &program, config);
+            engine
+                .apply(&chain_of(backend, generation, member, Hook::Xdp))
+                .unwrap_or_else(|error| panic!("{program}: {}", told(&error)));
+            for (number, list) in lists.iter().enumerate() {
+                assert_eq!(answers(&engine, &list.meets), on_met, "{program}: entry {number}");
+            }
+            for (number, packet) in others().iter().enumerate() {
+                assert_eq!(answers(&engine, packet), on_missed, "{program}: packet {number}");
+            }
+            let counters = engine.counters(&at(Hook::Xdp)).unwrap();
+            let packets: Vec<u64> = counters.iter().map(|m| m.packets).collect();
+            let (met, missed) = (lists.len() as u64, others().len() as u64);
+            let passed = if on_met == PASS { met } else { missed };
+            assert_eq!(packets, [met + missed, met + missed, passed], "{program}");
         }
     });
 }
 
 #[test]
-fn xdp_filter_stops_real_traffic_until_its_pinned_map_is_cleared() {
-    Place::run(|place| {
+fn each_of_xdp_filters_programs_filters_in_a_slot_what_its_maps_list() {
+    each_filter_filters(BackendChoice::Slots);
+}
+
+#[test]
+fn each_of_xdp_filters_programs_filters_fused_what_its_maps_list() {
+    each_filter_filters(BackendChoice::Fused);
+}
+
+#[test]
+fn each_of_xdp_filters_programs_filters_as_an_extension_what_its_maps_list() {
+    each_filter_filters(BackendChoice::Libxdp);
+}
+
+fn stops_real_traffic(backend: BackendChoice) {
+    Place::run_choosing(&[backend], Hook::Xdp, |place| {
         packets::with_ipv6(place);
         let engine = place.engine();
-        for backend in backends(Hook::Xdp) {
-            let config = listed("filter_ports", &port_key(7001), DESTINATION | UDP);
-            let member = theirs("xdpfilt_alw_all.o", "xdpfilt_alw_all", config);
-            let members = between(member, Hook::Xdp);
-            engine.apply(&Chain { backend, ..chain(Hook::Xdp, 1, members) }).unwrap();
-            assert!(!packets::arrives(place, "10.77.0.1", 7001, 7002));
-            assert!(!packets::arrives(place, "[fd77::1]", 7001, 7002));
-            let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/filter_ports");
-            let mut ports: aya::maps::PerCpuArray<_, u64> =
-                Map::PerCpuArray(MapData::from_pin(pin).unwrap()).try_into().unwrap();
-            let cpus = aya::util::nr_cpus().unwrap();
-            let nothing = aya::maps::PerCpuValues::try_from(vec![0; cpus]).unwrap();
-            ports.set(u32::from(7001u16.to_be()), nothing, 0).unwrap();
-            assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
-            assert!(packets::arrives(place, "[fd77::1]", 7001, 7002));
-            let counters = engine.counters(&at(Hook::Xdp)).unwrap();
-            assert!(counters[1].packets > counters[2].packets, "{counters:?}");
-            engine.detach_all().unwrap();
-        }
+        let config = listed("filter_ports", &port_key(7001), DESTINATION | UDP);
+        let member = theirs("xdpfilt_alw_all.o", "xdpfilt_alw_all", config);
+        engine.apply(&chain_of(backend, 1, member, Hook::Xdp)).unwrap();
+        assert!(!packets::arrives(place, "10.77.0.1", 7001, 7002));
+        assert!(!packets::arrives(place, "[fd77::1]", 7001, 7002));
+        let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/filter_ports");
+        let mut ports: aya::maps::PerCpuArray<_, u64> =
+            Map::PerCpuArray(MapData::from_pin(pin).unwrap()).try_into().unwrap();
+        let cpus = aya::util::nr_cpus().unwrap();
+        let nothing = aya::maps::PerCpuValues::try_from(vec![0; cpus]).unwrap();
+        ports.set(u32::from(7001u16.to_be()), nothing, 0).unwrap();
+        assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
+        assert!(packets::arrives(place, "[fd77::1]", 7001, 7002));
+        let counters = engine.counters(&at(Hook::Xdp)).unwrap();
+        assert!(counters[1].packets > counters[2].packets, "{counters:?}");
     });
+}
+
+#[test]
+fn xdp_filter_in_a_slot_stops_real_traffic_until_its_pinned_map_is_cleared() {
+    stops_real_traffic(BackendChoice::Slots);
+}
+
+#[test]
+fn fused_xdp_filter_stops_real_traffic_until_its_pinned_map_is_cleared() {
+    stops_real_traffic(BackendChoice::Fused);
+}
+
+#[test]
+fn xdp_filter_as_an_extension_stops_real_traffic_until_its_pinned_map_is_cleared() {
+    stops_real_traffic(BackendChoice::Libxdp);
 }
 
 #[test]
@@ -194,39 +211,45 @@ fn xdp_filter_counts_in_its_own_maps_and_keeps_them_through_an_upgrade() {
     });
 }
 
-#[test]
-fn xdpdumps_program_tells_of_every_packet_as_a_member() {
-    Place::run(|place| {
+fn tells_of_every_packet(backend: BackendChoice) {
+    Place::run_choosing(&[backend], Hook::Xdp, |place| {
         let engine = place.engine();
         // struct trace_configuration: interface, bytes to capture, number of the program
         let settings = [place.ifindex("skep0"), 64, 3].map(u32::to_ne_bytes).concat();
-        for backend in backends(Hook::Xdp) {
-            let member = theirs("xdpdump_xdp.o", "xdpdump", global("trace_cfg", &settings));
-            let members = between(member, Hook::Xdp);
-            engine.apply(&Chain { backend, ..chain(Hook::Xdp, 1, members) }).unwrap();
-            let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/xdpdump_perf_map");
-            let mut events =
-                PerfEventArray::try_from(Map::PerfEventArray(MapData::from_pin(pin).unwrap()))
-                    .unwrap();
-            let mut buffers: Vec<_> = aya::util::online_cpus()
-                .unwrap()
-                .into_iter()
-                .map(|cpu| events.open(cpu, None).unwrap())
-                .collect();
-            assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
-            let mut told = Vec::new();
-            for buffer in &mut buffers {
-                buffer.for_each(|event| {
-                    if let PerfEvent::Sample { head, tail } = event {
-                        told.push([head, tail].concat());
-                    }
-                });
-            }
-            let both = told.iter().filter(|event| event.windows(8).any(|part| part == [7; 8]));
-            assert_eq!(both.count(), 2, "{backend}: {told:?}");
-            engine.detach_all().unwrap();
+        let member = theirs("xdpdump_xdp.o", "xdpdump", global("trace_cfg", &settings));
+        engine.apply(&chain_of(backend, 1, member, Hook::Xdp)).unwrap();
+        let pin = place.pin(Hook::Xdp, "members/test+theirs/maps/xdpdump_perf_map");
+        let events = Map::PerfEventArray(MapData::from_pin(pin).unwrap());
+        let mut events = PerfEventArray::try_from(events).unwrap();
+        let cpus = aya::util::online_cpus().unwrap().into_iter();
+        let mut buffers: Vec<_> = cpus.map(|cpu| events.open(cpu, None).unwrap()).collect();
+        assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
+        let mut told = Vec::new();
+        for buffer in &mut buffers {
+            buffer.for_each(|event| {
+                if let PerfEvent::Sample { head, tail } = event {
+                    told.push([head, tail].concat());
+                }
+            });
         }
+        let both = told.iter().filter(|event| event.windows(8).any(|part| part == [7; 8]));
+        assert_eq!(both.count(), 2, "{told:?}");
     });
+}
+
+#[test]
+fn xdpdumps_program_in_a_slot_tells_of_every_packet() {
+    tells_of_every_packet(BackendChoice::Slots);
+}
+
+#[test]
+fn xdpdumps_program_fused_tells_of_every_packet() {
+    tells_of_every_packet(BackendChoice::Fused);
+}
+
+#[test]
+fn xdpdumps_program_as_an_extension_tells_of_every_packet() {
+    tells_of_every_packet(BackendChoice::Libxdp);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Hook, Verdict};
-use skep_chain_dispatcher::{Chain, Engine, HookPoint, Member};
+use skep_chain_dispatcher::{BackendChoice, Chain, Engine, HookPoint, Member};
 
-use super::{backends, between};
+use super::chain_of;
 use crate::packets;
 use crate::place::{Place, answering, at, chain, ip, member};
 
@@ -44,73 +44,77 @@ fn redirected(engine: &Engine) -> u64 {
     verdicts.filter(|(v, _)| *v == Verdict::Redirect).map(|(_, count)| count).sum()
 }
 
-/// Packets that went on behind the member.
-fn passed(engine: &Engine) -> u64 {
-    engine.counters(&at(Hook::Xdp)).unwrap()[2].packets
-}
-
-/// Waits until the first member of a chain met so many packets.
-fn wait_for_packets(engine: &Engine, at: &HookPoint, packets: u64) {
-    let started = Instant::now();
-    while engine.counters(at).unwrap()[0].packets < packets {
-        assert!(started.elapsed() < Duration::from_secs(5), "{at}");
-        std::thread::yield_now();
-    }
-}
-
-#[test]
-fn a_member_sends_real_packets_to_another_processor() {
-    Place::run_on(&[Hook::Xdp, Hook::TcIngress], |place| {
+fn to_another_processor(backend: BackendChoice) {
+    Place::run_choosing(&[backend], Hook::Xdp, |place| {
         let engine = place.engine();
-        for backend in backends(Hook::Xdp) {
-            // Told by what comes after XDP: its checksum, which nobody filled in, stops the packet
-            // before a socket.
-            let after = vec![answering(Hook::TcIngress, "after", 1, -1)];
-            engine.apply(&chain(Hook::TcIngress, 1, after)).unwrap();
-            // A queue of 64 packets on processor 0.
-            let members = between(sends_on("to_cpu", "cpus", 64), Hook::Xdp);
-            engine.apply(&Chain { backend, ..chain(Hook::Xdp, 1, members) }).unwrap();
-            packets::send(place, "10.77.0.1:7001".parse().unwrap(), &[7; 32]);
-            wait_for_packets(&engine, &at(Hook::TcIngress), 1 + passed(&engine));
-            assert_eq!(redirected(&engine), 1, "{backend}");
-            engine.detach_all().unwrap();
-        }
+        // Told by what stands behind the member: checksums, which nobody filled in, stop such a
+        // packet before a socket. Processor 0 takes it with a queue of 64.
+        let member = sends_on("to_cpu", "cpus", 64);
+        engine.apply(&chain_of(backend, 1, member, Hook::Xdp)).unwrap();
+        let before = received();
+        packets::send(place, "10.77.0.1:7001".parse().unwrap(), &[7; 32]);
+        wait_until(|| received() > before);
+        assert_eq!(redirected(&engine), 1, "{backend}");
     });
 }
 
-#[test]
-fn a_member_sends_real_packets_to_another_interface() {
-    Place::run(|place| {
+fn to_another_interface(backend: BackendChoice) {
+    Place::run_choosing(&[backend], Hook::Xdp, |place| {
         let (outer, engine) = (place.outer(), place.engine());
         ip(&["link", "add", "side0", "type", "veth", "peer", "name", "side1", "netns", outer]);
         ip(&["link", "set", "side0", "up"]);
         ip(&["-n", outer, "link", "set", "side1", "up"]);
         let side = HookPoint { interface: "side1".to_owned(), hook: Hook::Xdp };
-        for backend in backends(Hook::Xdp) {
-            std::thread::scope(|scope| {
-                let arrived = scope.spawn(|| {
-                    place.enter_outer();
-                    let engine = place.engine();
-                    let takes = vec![answering(Hook::Xdp, "takes", 1, 1)];
-                    let wanted = Chain { at: side.clone(), ..chain(Hook::Xdp, 1, takes) };
-                    engine.apply(&wanted).unwrap();
-                    engine
-                });
-                let there = arrived.join().unwrap();
-                let number = place.ifindex("side0");
-                let members = between(sends_on("to_device", "devices", number), Hook::Xdp);
-                engine.apply(&Chain { backend, ..chain(Hook::Xdp, 1, members) }).unwrap();
-                packets::send(place, "10.77.0.1:7001".parse().unwrap(), &[7; 32]);
-                let waiting = scope.spawn(move || {
-                    place.enter_outer();
-                    let side = HookPoint { interface: "side1".to_owned(), hook: Hook::Xdp };
-                    wait_for_packets(&there, &side, 1);
-                    there.detach(&side).unwrap();
-                });
-                waiting.join().unwrap();
-            });
-            assert_eq!(redirected(&engine), 1, "{backend}");
-            engine.detach(&at(Hook::Xdp)).unwrap();
-        }
+        let takes = vec![answering(Hook::Xdp, "takes", 1, 1)];
+        let wanted = Chain { at: side.clone(), ..chain(Hook::Xdp, 1, takes) };
+        outside(place, |there| drop(there.apply(&wanted).unwrap()));
+        let member = sends_on("to_device", "devices", place.ifindex("side0"));
+        engine.apply(&chain_of(backend, 1, member, Hook::Xdp)).unwrap();
+        packets::send(place, "10.77.0.1:7001".parse().unwrap(), &[7; 32]);
+        outside(place, |there| wait_until(|| there.counters(&side).unwrap()[0].packets > 0));
+        assert_eq!(redirected(&engine), 1, "{backend}");
     });
+}
+
+/// Does something with an engine in the outer namespace.
+fn outside(place: &Place, work: impl FnOnce(&Engine) + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            place.enter_outer();
+            work(&place.engine());
+        });
+    });
+}
+
+/// UDP datagrams that this namespace received or threw away.
+fn received() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
+    let numbers = text.lines().filter(|line| line.starts_with("Udp: ")).nth(1).unwrap();
+    numbers.split(' ').skip(1).take(3).map(|number| number.parse::<u64>().unwrap()).sum()
+}
+
+fn wait_until(happened: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !happened() {
+        assert!(started.elapsed() < Duration::from_secs(5));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_member_in_a_slot_sends_real_packets_on() {
+    to_another_processor(BackendChoice::Slots);
+    to_another_interface(BackendChoice::Slots);
+}
+
+#[test]
+fn a_fused_member_sends_real_packets_on() {
+    to_another_processor(BackendChoice::Fused);
+    to_another_interface(BackendChoice::Fused);
+}
+
+#[test]
+fn a_member_that_is_an_extension_sends_real_packets_on() {
+    to_another_processor(BackendChoice::Libxdp);
+    to_another_interface(BackendChoice::Libxdp);
 }
