@@ -15,13 +15,25 @@ fn answer_at(engine: &Engine, at: &HookPoint) -> i32 {
     engine.test_run(at, &packet(), 1).unwrap().unwrap().code
 }
 
-/// Every hook with every attachment that this host has.
-fn everywhere() -> Vec<(Hook, BackendChoice)> {
-    let mut all = vec![(Hook::Xdp, BackendChoice::Slots)];
+/// Runs a test on every hook with every way to attach a chain there, each in a place of its own.
+fn everywhere(test: impl Fn(&Place, Hook, BackendChoice) + Sync) {
+    on_links(&test);
     for hook in TC {
-        all.extend([(hook, BackendChoice::Tcx), (hook, BackendChoice::Tc)]);
+        Place::run_choosing(&[BackendChoice::Tc], hook, |place| {
+            test(place, hook, BackendChoice::Tc)
+        });
     }
-    all
+}
+
+/// As `everywhere`, for chains on links only.
+fn on_links(test: &(impl Fn(&Place, Hook, BackendChoice) + Sync)) {
+    for (hook, backend) in [
+        (Hook::Xdp, BackendChoice::Slots),
+        (Hook::TcIngress, BackendChoice::Tcx),
+        (Hook::TcEgress, BackendChoice::Tcx),
+    ] {
+        Place::run_choosing(&[backend], hook, |place| test(place, hook, backend));
+    }
 }
 
 fn dropping(hook: Hook) -> Vec<Member> {
@@ -47,26 +59,24 @@ fn rename(from: &str, to: &str) {
 
 #[test]
 fn a_chain_stays_on_an_interface_that_is_renamed_and_goes_by_its_new_name() {
-    Place::run_on(&Hook::ALL, |place| {
-        for (hook, backend) in everywhere() {
-            let engine = place.engine();
-            let before = engine.apply(&wanted("skep0", hook, backend)).unwrap().chain;
-            rename("skep0", "other0");
-            let other = HookPoint { interface: "other0".to_owned(), hook };
-            let observed = engine.observe().unwrap();
-            assert_eq!(observed.len(), 1, "{backend:?}");
-            assert_eq!(observed[0].at, other);
-            assert_eq!(observed[0].dispatcher_id, before.dispatcher_id);
-            assert_eq!(observed[0].members, before.members);
-            assert_eq!(answer_at(&engine, &other), dropped(hook));
-            assert!(engine.plan(&wanted("other0", hook, backend)).unwrap().is_empty());
-            let old = engine.apply(&wanted("skep0", hook, backend)).unwrap_err();
-            assert_eq!(old.code(), "chain.interface_gone");
-            assert_eq!(answer_at(&engine, &other), dropped(hook), "untouched");
-            engine.detach(&other).unwrap();
-            rename("other0", "skep0");
-            assert!(engine.observe().unwrap().is_empty());
-        }
+    everywhere(|place, hook, backend| {
+        let engine = place.engine();
+        let before = engine.apply(&wanted("skep0", hook, backend)).unwrap().chain;
+        rename("skep0", "other0");
+        let other = HookPoint { interface: "other0".to_owned(), hook };
+        let observed = engine.observe().unwrap();
+        assert_eq!(observed.len(), 1, "{backend:?}");
+        assert_eq!(observed[0].at, other);
+        assert_eq!(observed[0].dispatcher_id, before.dispatcher_id);
+        assert_eq!(observed[0].members, before.members);
+        assert_eq!(answer_at(&engine, &other), dropped(hook));
+        assert!(engine.plan(&wanted("other0", hook, backend)).unwrap().is_empty());
+        let old = engine.apply(&wanted("skep0", hook, backend)).unwrap_err();
+        assert_eq!(old.code(), "chain.interface_gone");
+        assert_eq!(answer_at(&engine, &other), dropped(hook), "untouched");
+        engine.detach(&other).unwrap();
+        rename("other0", "skep0");
+        assert!(engine.observe().unwrap().is_empty());
     });
 }
 
@@ -86,97 +96,89 @@ fn a_renamed_interface_filters_real_traffic_on() {
 
 #[test]
 fn a_chain_goes_with_its_interface_and_its_pins_are_swept_whatever_attached_it() {
-    Place::run_on(&Hook::ALL, |place| {
-        for (hook, backend) in everywhere() {
-            let engine = place.engine();
-            engine.apply(&wanted("skep0", hook, backend)).unwrap();
-            place.remove_pair();
-            assert!(engine.observe().unwrap().is_empty());
-            assert!(engine.sweep().unwrap() > 0, "{backend:?}");
-            assert_eq!(place.hook_folders(), 0, "{backend:?}");
-            assert_eq!(engine.sweep().unwrap(), 0);
-            place.make_pair();
-            assert!(engine.observe().unwrap().is_empty(), "it returns without a chain");
-            engine.apply(&wanted("skep0", hook, backend)).unwrap();
-            assert_eq!(answer_at(&engine, &at(hook)), dropped(hook));
-            engine.detach_all().unwrap();
-        }
+    everywhere(|place, hook, backend| {
+        let engine = place.engine();
+        engine.apply(&wanted("skep0", hook, backend)).unwrap();
+        place.remove_pair();
+        assert!(engine.observe().unwrap().is_empty());
+        assert!(engine.sweep().unwrap() > 0, "{backend:?}");
+        assert_eq!(place.hook_folders(), 0, "{backend:?}");
+        assert_eq!(engine.sweep().unwrap(), 0);
+        place.make_pair();
+        assert!(engine.observe().unwrap().is_empty(), "it returns without a chain");
+        engine.apply(&wanted("skep0", hook, backend)).unwrap();
+        assert_eq!(answer_at(&engine, &at(hook)), dropped(hook));
+        engine.detach_all().unwrap();
     });
 }
 
 #[test]
 fn a_new_interface_with_the_number_of_an_old_one_begins_without_a_chain() {
-    Place::run_on(&Hook::ALL, |place| {
-        for (hook, backend) in everywhere() {
-            let engine = place.engine();
-            engine.apply(&wanted("skep0", hook, backend)).unwrap();
-            let number = place.ifindex("skep0").to_string();
-            place.remove_pair();
-            ip(&["link", "add", "new0", "index", &number, "type", "veth", "peer", "name", "new1"]);
-            assert!(engine.observe().unwrap().is_empty(), "{backend:?}");
-            engine.apply(&wanted("new0", hook, backend)).unwrap();
-            let new = HookPoint { interface: "new0".to_owned(), hook };
-            assert_eq!(answer_at(&engine, &new), dropped(hook));
-            assert_eq!(engine.observe().unwrap().len(), 1);
-            engine.detach_all().unwrap();
-            ip(&["link", "del", "new0"]);
-            place.make_pair();
-        }
+    everywhere(|place, hook, backend| {
+        let engine = place.engine();
+        engine.apply(&wanted("skep0", hook, backend)).unwrap();
+        let number = place.ifindex("skep0").to_string();
+        place.remove_pair();
+        ip(&["link", "add", "new0", "index", &number, "type", "veth", "peer", "name", "new1"]);
+        assert!(engine.observe().unwrap().is_empty(), "{backend:?}");
+        engine.apply(&wanted("new0", hook, backend)).unwrap();
+        let new = HookPoint { interface: "new0".to_owned(), hook };
+        assert_eq!(answer_at(&engine, &new), dropped(hook));
+        assert_eq!(engine.observe().unwrap().len(), 1);
+        engine.detach_all().unwrap();
+        ip(&["link", "del", "new0"]);
+        place.make_pair();
     });
 }
 
 #[test]
 fn an_interface_that_moved_away_takes_its_chain_along_and_brings_it_back() {
-    Place::run_on(&Hook::ALL, |place| {
-        for (hook, backend) in everywhere().into_iter().filter(|(_, b)| *b != BackendChoice::Tc) {
-            let engine = place.engine();
-            let before = engine.apply(&wanted("skep0", hook, backend)).unwrap().chain;
-            ip(&["link", "set", "skep0", "netns", place.outer()]);
-            assert!(engine.observe().unwrap().is_empty(), "it is not here");
-            assert_eq!(engine.sweep().unwrap(), 0, "it is not gone either");
-            let gone = engine.apply(&wanted("skep0", hook, backend)).unwrap_err();
-            assert_eq!(gone.code(), "chain.interface_gone");
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    place.enter_outer();
-                    let there = place.engine().observe().unwrap();
-                    assert_eq!(there.len(), 1, "{backend:?}");
-                    assert_eq!(there[0].link_id, before.link_id, "an engine in there finds it");
-                    assert_eq!(there[0].members, before.members);
-                });
+    on_links(&|place: &Place, hook, backend| {
+        let engine = place.engine();
+        let before = engine.apply(&wanted("skep0", hook, backend)).unwrap().chain;
+        ip(&["link", "set", "skep0", "netns", place.outer()]);
+        assert!(engine.observe().unwrap().is_empty(), "it is not here");
+        assert_eq!(engine.sweep().unwrap(), 0, "it is not gone either");
+        let gone = engine.apply(&wanted("skep0", hook, backend)).unwrap_err();
+        assert_eq!(gone.code(), "chain.interface_gone");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                place.enter_outer();
+                let there = place.engine().observe().unwrap();
+                assert_eq!(there.len(), 1, "{backend:?}");
+                assert_eq!(there[0].link_id, before.link_id, "an engine in there finds it");
+                assert_eq!(there[0].members, before.members);
             });
-            ip(&["-n", place.outer(), "link", "set", "skep0", "netns", place.inner()]);
-            engine.sweep().unwrap();
-            let back = engine.observe().unwrap();
-            assert_eq!((back.len(), back[0].dispatcher_id), (1, before.dispatcher_id));
-            assert_eq!(answer_at(&engine, &at(hook)), dropped(hook));
-            assert!(engine.plan(&wanted("skep0", hook, backend)).unwrap().is_empty());
-            engine.detach_all().unwrap();
-        }
+        });
+        ip(&["-n", place.outer(), "link", "set", "skep0", "netns", place.inner()]);
+        engine.sweep().unwrap();
+        let back = engine.observe().unwrap();
+        assert_eq!((back.len(), back[0].dispatcher_id), (1, before.dispatcher_id));
+        assert_eq!(answer_at(&engine, &at(hook)), dropped(hook));
+        assert!(engine.plan(&wanted("skep0", hook, backend)).unwrap().is_empty());
+        engine.detach_all().unwrap();
     });
 }
 
 #[test]
 fn the_chain_of_an_interface_that_moved_away_is_not_taken_for_one_of_its_number() {
-    Place::run_on(&Hook::ALL, |place| {
-        for (hook, backend) in everywhere().into_iter().filter(|(_, b)| *b != BackendChoice::Tc) {
-            let engine = place.engine();
-            engine.apply(&wanted("skep0", hook, backend)).unwrap();
-            let number = place.ifindex("skep0").to_string();
-            ip(&["link", "set", "skep0", "netns", place.outer()]);
-            ip(&["link", "add", "new0", "index", &number, "type", "veth", "peer", "name", "new1"]);
-            let new = HookPoint { interface: "new0".to_owned(), hook };
-            assert!(engine.observe().unwrap().is_empty(), "{backend:?}");
-            let applied = engine.apply(&wanted("new0", hook, backend)).unwrap();
-            assert_eq!(applied.chain.at, new);
-            assert_eq!(answer_at(&engine, &new), dropped(hook));
-            let told = ip_shows("new0");
-            assert!(hook != Hook::Xdp || told.contains("prog/xdp"), "{told}");
-            engine.detach_all().unwrap();
-            ip(&["link", "del", "new0"]);
-            ip(&["-n", place.outer(), "link", "del", "skep0"]);
-            place.make_pair();
-        }
+    on_links(&|place: &Place, hook, backend| {
+        let engine = place.engine();
+        engine.apply(&wanted("skep0", hook, backend)).unwrap();
+        let number = place.ifindex("skep0").to_string();
+        ip(&["link", "set", "skep0", "netns", place.outer()]);
+        ip(&["link", "add", "new0", "index", &number, "type", "veth", "peer", "name", "new1"]);
+        let new = HookPoint { interface: "new0".to_owned(), hook };
+        assert!(engine.observe().unwrap().is_empty(), "{backend:?}");
+        let applied = engine.apply(&wanted("new0", hook, backend)).unwrap();
+        assert_eq!(applied.chain.at, new);
+        assert_eq!(answer_at(&engine, &new), dropped(hook));
+        let told = ip_shows("new0");
+        assert!(hook != Hook::Xdp || told.contains("prog/xdp"), "{told}");
+        engine.detach_all().unwrap();
+        ip(&["link", "del", "new0"]);
+        ip(&["-n", place.outer(), "link", "del", "skep0"]);
+        place.make_pair();
     });
 }
 
@@ -242,15 +244,15 @@ fn tag(place: &Place, tags: u32) {
 
 #[test]
 fn chains_meet_ipv4_and_ipv6_with_and_without_vlan_tags_in_every_mode() {
-    Place::run_on(&Hook::ALL, |place| {
-        packets::with_ipv6(place);
-        let engine = place.engine();
-        for (hook, backend, xdp_mode) in [
-            (Hook::Xdp, BackendChoice::Slots, XdpModeChoice::Native),
-            (Hook::Xdp, BackendChoice::Slots, XdpModeChoice::Generic),
-            (Hook::TcIngress, BackendChoice::Tcx, XdpModeChoice::Auto),
-            (Hook::TcIngress, BackendChoice::Tc, XdpModeChoice::Auto),
-        ] {
+    for (hook, backend, xdp_mode) in [
+        (Hook::Xdp, BackendChoice::Slots, XdpModeChoice::Native),
+        (Hook::Xdp, BackendChoice::Slots, XdpModeChoice::Generic),
+        (Hook::TcIngress, BackendChoice::Tcx, XdpModeChoice::Auto),
+        (Hook::TcIngress, BackendChoice::Tc, XdpModeChoice::Auto),
+    ] {
+        Place::run_choosing(&[backend], hook, |place| {
+            packets::with_ipv6(place);
+            let engine = place.engine();
             let program = if hook == Hook::Xdp { "on_xdp" } else { "on_tc" };
             let takes_off = || member("tags", 2, TAGS, "takes_off", Hook::TcIngress);
             let mut members = vec![member("no7001", 1, NO_7001, program, hook)];
@@ -274,8 +276,8 @@ fn chains_meet_ipv4_and_ipv6_with_and_without_vlan_tags_in_every_mode() {
             engine.detach_all().unwrap();
             tag(place, 0);
             assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
-        }
-    });
+        });
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, XdpMode as AyaMode};
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{BackendChoice, Chain, Engine, Foreign, Member, XdpMode};
+use skep_chain_dispatcher::{Backend, BackendChoice, Chain, Engine, Foreign, Member, XdpMode};
 
 use super::{Theirs, answer_of};
 use crate::packets;
@@ -28,7 +28,7 @@ fn apply(engine: &Engine, backend: BackendChoice, generation: u64, members: Vec<
 
 #[test]
 fn tcx_links_of_others_keep_their_places_while_ours_comes_changes_and_goes() {
-    Place::run_on(&[Hook::TcIngress], |place| {
+    Place::run_with(Backend::Tcx, &[Hook::TcIngress], |place| {
         for backend in [BackendChoice::Tcx, BackendChoice::Fused] {
             let engine = place.engine();
             let (mut before, mut after) = (Theirs::answering(NEXT), Theirs::answering(NEXT));
@@ -60,7 +60,7 @@ fn tcx_links_of_others_keep_their_places_while_ours_comes_changes_and_goes() {
 
 #[test]
 fn packets_meet_tcx_neighbours_and_ours_in_their_order() {
-    Place::run_on(&[Hook::TcIngress], |place| {
+    Place::run_with(Backend::Tcx, &[Hook::TcIngress], |place| {
         for backend in [BackendChoice::Tcx, BackendChoice::Fused] {
             let engine = place.engine();
             let (mut before, mut after) = (Theirs::answering(NEXT), Theirs::answering(NEXT));
@@ -87,9 +87,9 @@ fn packets_meet_tcx_neighbours_and_ours_in_their_order() {
 }
 
 #[test]
-fn clsact_filters_of_others_are_asked_before_ours_and_stay() {
-    Place::run_on(&[Hook::TcIngress], |place| {
-        for backend in [BackendChoice::Tc, BackendChoice::TcFused, BackendChoice::Tcx] {
+fn clsact_filters_of_others_stay_around_ours_and_behind_tcx() {
+    for backend in [BackendChoice::Tc, BackendChoice::TcFused, BackendChoice::Tcx] {
+        Place::run_choosing(&[backend], Hook::TcIngress, |place| {
             let engine = place.engine();
             let (mut early, mut late) = (Theirs::answering(NEXT), Theirs::answering(NEXT));
             let links = (early.filter(10), late.filter(65_000));
@@ -104,11 +104,8 @@ fn clsact_filters_of_others_are_asked_before_ours_and_stay() {
             assert!(packets::arrives(place, "10.77.0.1", 7001, 7002));
             assert!(early.met() > before.0 && late.met() > before.1, "{backend}: theirs stay");
             drop(links);
-            let _ = std::process::Command::new("tc")
-                .args(["qdisc", "del", "dev", "skep0", "clsact"])
-                .output();
-        }
-    });
+        });
+    }
 }
 
 #[test]
