@@ -6,7 +6,7 @@ use skep_chain_dispatcher::{BackendChoice, Step};
 use super::{chain_of, told};
 use crate::place::{Place, at, member, packet};
 
-/// A map of every kind that holds state, and three that are new with every version.
+/// A map of every kind that holds state, and some that are new with every version.
 const EVERY_KIND: &str = r#"
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -40,7 +40,6 @@ struct inner begins SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 4);
          __uint(key_size, 4); __array(values, struct inner); } new_outer SEC(".maps") =
     { .values = { [0] = &begins } };
-MAP(new_programs, PROG_ARRAY, 1, __u32);
 const volatile __u32 new_constant = 1;
 __u64 version;
 SEC("xdp") int on_xdp(struct xdp_md *ctx) {

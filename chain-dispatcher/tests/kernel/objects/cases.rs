@@ -53,10 +53,13 @@ pub(super) fn xdp() -> Vec<Case> {
 
 fn sections() -> Vec<Case> {
     vec![
-        xdp_case(
-            "a section named as L3AF names them, with old maps",
-            "xdp_limit",
-            r#"
+        Case {
+            // An extension may only call programs that were loaded for it.
+            unfit: &[(BackendChoice::Libxdp, Refused::Everywhere, "tail calls of its own")],
+            ..xdp_case(
+                "a section named as L3AF names them, with old maps",
+                "xdp_limit",
+                r#"
             #include <linux/bpf.h>
             #include <bpf/bpf_helpers.h>
             struct bpf_map_def { unsigned type, key_size, value_size, max_entries, map_flags; };
@@ -72,8 +75,9 @@ fn sections() -> Vec<Case> {
                 return XDP_PASS;
             }
             char _license[] SEC("license") = "Dual BSD/GPL";"#,
-            passes_one(),
-        ),
+                passes_one(),
+            )
+        },
         xdp_case(
             "iproute2's larger map definitions, without BTF",
             "entry",
