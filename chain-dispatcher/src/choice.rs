@@ -2,6 +2,8 @@
 //! hook and what the members need → one backend, or the reason why there is none. Pure.
 
 #[cfg(test)]
+mod props;
+#[cfg(test)]
 mod tests;
 
 use skep_artifact::hook::{Hook, Verdict, VerdictSet};
