@@ -363,7 +363,8 @@ fn live_steps(
             Ok(vec![switch, Step::Settle])
         }
         (None, _) => match (wanted.record.backend, &seen.libxdp) {
-            (Backend::Libxdp, Some(there)) => {
+            // In a chain that others made, ours run where theirs do.
+            (Backend::Libxdp, Some(there)) if wanted.mode.allows(there.mode) => {
                 let from = there.program_id;
                 Ok(vec![Step::Switch { how: How::Netlink, from, folder }, Step::Settle])
             }

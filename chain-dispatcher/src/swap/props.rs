@@ -142,10 +142,13 @@ fn world(backend: Backend) -> impl Strategy<Value = World> {
             mode: Some(XdpMode::Native),
             run_priority: None,
         };
+        let member = ForeignProgram { program_id: THEIRS + 1, ..program.clone() };
+        let shared = !is_tc(backend) && foreign || live.is_some() && backend == Backend::Libxdp;
         World {
             live,
             mode: if generic { XdpMode::Generic } else { XdpMode::Native },
             libxdp: (foreign && libxdp && !is_tc(backend)).then_some(THEIRS),
+            others: (libxdp && shared).then_some(member).into_iter().collect(),
             foreign: foreign.then_some(program).into_iter().collect(),
             folders,
             loaded: Vec::new(),
@@ -192,9 +195,16 @@ proptest! {
         match plan(&at(&wanted), &world.seen(), &wanted) {
             Err(Blocked::Gap(_)) => prop_assert!(apart && wanted.gap == Gap::Refuse),
             Err(Blocked::Held(holder)) => {
-                prop_assert!(world.live.is_none() && wanted.foreign == Foreign::Refuse);
-                prop_assert!(world.libxdp.is_none() || wanted.record.backend != Backend::Libxdp);
-                prop_assert_eq!(Some(&holder), world.foreign.first());
+                if world.live.is_some() {
+                    // Leaving a shared chain would leave the others on the hook.
+                    prop_assert!(apart);
+                    prop_assert_eq!(Some(&holder), world.others.first());
+                } else {
+                    prop_assert!(wanted.foreign == Foreign::Refuse);
+                    let joins = world.libxdp.is_some() && wanted.record.backend == Backend::Libxdp;
+                    prop_assert!(!joins || !wanted.mode.allows(world.mode));
+                    prop_assert_eq!(Some(&holder), world.foreign.first());
+                }
             }
             Ok(plan) => {
                 let mut left = false;
@@ -221,6 +231,16 @@ proptest! {
                 let live = plan.steps.iter().filter(|step| step.is_live()).count();
                 prop_assert!(live <= 1, "one live change");
             }
+        }
+    }
+
+    #[test]
+    fn a_chain_runs_in_the_mode_that_was_asked_for((mut world, wanted) in case()) {
+        if let Ok(plan) = plan(&at(&wanted), &world.seen(), &wanted) {
+            for step in &plan.steps {
+                prop_assert_eq!(world.perform(step, &wanted), Ok(()));
+            }
+            prop_assert!(is_tc(wanted.record.backend) || wanted.mode.allows(world.mode));
         }
     }
 

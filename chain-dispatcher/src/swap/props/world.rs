@@ -17,6 +17,8 @@ pub(super) struct World {
     pub(super) mode: XdpMode,
     /// The dispatcher of somebody else's libxdp chain.
     pub(super) libxdp: Option<u32>,
+    /// Others' members of the libxdp chain that is there, theirs or ours.
+    pub(super) others: Vec<ForeignProgram>,
     pub(super) folders: BTreeMap<u64, SeenFolder>,
     pub(super) foreign: Vec<ForeignProgram>,
     pub(super) loaded: Vec<usize>,
@@ -37,8 +39,14 @@ pub(super) fn how(backend: Backend) -> How {
 impl World {
     pub(super) fn seen(&self) -> Seen {
         let ours = self.live.filter(|live| live.how == How::Netlink).map(|live| live.program_id);
-        let there =
-            |program_id| SeenLibxdp { program_id, version: 2, others: self.libxdp.iter().count() };
+        let there = |program_id| SeenLibxdp {
+            program_id,
+            version: 2,
+            dev_bound: false,
+            mode: self.mode,
+            ours: Vec::new(),
+            others: self.others.clone(),
+        };
         Seen {
             live: self.live,
             mode: self.live.map(|_| self.mode),
@@ -81,6 +89,7 @@ impl World {
             Step::TakeOver { program } => {
                 self.foreign.retain(|other| other != program);
                 self.libxdp = None;
+                self.others.clear();
                 self.live.is_none() && wanted.foreign == Foreign::TakeOver
             }
             Step::Attach { folder } => {
@@ -99,7 +108,8 @@ impl World {
             }
             Step::Leave { live } => {
                 self.settled = false;
-                self.live.take() == Some(*live) && wanted.gap == Gap::Allow
+                let alone = self.others.is_empty() && wanted.gap == Gap::Allow;
+                alone && self.live.take() == Some(*live)
             }
             Step::Switch { how: by, from, folder } => {
                 self.settled = false;
