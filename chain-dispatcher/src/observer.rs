@@ -24,6 +24,12 @@ impl Observer {
         Self { root: pin_root.into(), libxdp_root: EngineConfig::LIBXDP_ROOT.into() }
     }
 
+    /// The folder in which libxdp's users keep their pins, when it is not the usual one.
+    #[must_use]
+    pub fn with_libxdp_root(self, libxdp_root: impl Into<PathBuf>) -> Self {
+        Self { libxdp_root: libxdp_root.into(), ..self }
+    }
+
     /// Every chain under the root, and every hook that others hold.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ pub(crate) mod reading;
 pub(crate) mod seat;
 pub(crate) mod settings;
 
-use skep_chain_dispatcher::EngineConfig;
-use std::path::PathBuf;
+use skep_chain_dispatcher::{EngineConfig, Observer};
+use std::path::{Path, PathBuf};
 
 /// Where things lie on this host.
 #[derive(Debug, Clone, clap::Args)]
@@ -52,4 +52,11 @@ pub(crate) struct Places {
         help_heading = "Places"
     )]
     pub libxdp_root: PathBuf,
+}
+
+impl Places {
+    /// Looks at one of the pin roots.
+    pub(crate) fn observe(&self, pin_root: &Path) -> Observer {
+        Observer::of(pin_root).with_libxdp_root(&self.libxdp_root)
+    }
 }

@@ -147,11 +147,27 @@ impl Background {
     ///
     /// # Errors
     /// When it does not end in time.
-    pub fn terminate(mut self) -> Result<ExitStatus> {
+    pub fn terminate(self) -> Result<ExitStatus> {
+        self.end_with(Signal::TERM)
+    }
+
+    /// A signal, and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn end_with(self, signal: Signal) -> Result<ExitStatus> {
         let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).context("a child process could not be signalled")?;
+        kill_process(pid, signal).context("a child process could not be signalled")?;
+        self.ended()
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub fn ended(mut self) -> Result<ExitStatus> {
         let name = self.name.clone();
-        wait::until(&format!("{name} ends after SIGTERM"), ENDING, || {
+        wait::until(&format!("{name} ends"), ENDING, || {
             self.child.try_wait().context("a child process could not be asked")
         })
     }

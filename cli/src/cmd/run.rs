@@ -13,7 +13,7 @@ use crate::local::{Places, capability, interface, settings};
 use crate::render::units::parse_duration;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_artifact::key::PublicKey;
-use skep_chain_dispatcher::{BackendChoice, Foreign, Gap, XdpModeChoice};
+use skep_chain_dispatcher::{BackendChoice, Foreign, Gap, Sampling, Until, XdpModeChoice};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,6 +86,9 @@ pub(crate) struct Args {
     /// Time between two readings of the counters
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s")]
     interval: Duration,
+    /// Measure how long one packet in N takes; 0 for none [default: 64, with --detach 0]
+    #[arg(long, value_name = "N")]
+    timing: Option<u32>,
     /// Leave it running and return
     #[arg(long)]
     detach: bool,
@@ -176,6 +179,9 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     })?;
     live::announce(&joined, &proven.vouched_by(), session);
     if args.detach {
+        if let Some(one_in @ 1..) = args.timing {
+            host.time(&joined.at, Sampling { one_in, until: Until::Changed })?;
+        }
         return ends::detached(&joined, session);
     }
     live::follow(&host, joined, signals, args, session).await

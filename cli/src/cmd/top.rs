@@ -85,8 +85,8 @@ impl Source {
         capability::check("Looking at every chain of this host")
             .context("--socket FILE asks the agent for its own chains, without these rights.")?;
         Ok(Self::Kernel {
-            agent: Observer::of(args.places.agent_pin_root.clone()),
-            run: Observer::of(args.places.run_pin_root.clone()),
+            agent: args.places.observe(&args.places.agent_pin_root),
+            run: args.places.observe(&args.places.run_pin_root),
         })
     }
 

@@ -10,7 +10,7 @@ use skep_artifact::config::{ConfigValues, EncodedConfig, encode};
 use skep_artifact::hook::{Hook, VerdictSet};
 use skep_artifact::object::ObjectFacts;
 use skep_chain_dispatcher::Loadable;
-use skep_trust::{LocallyTrusted, VerifiedObject, VerifiedPackage};
+use skep_trust::{LocallyTrusted, Refusal, VerifiedObject, VerifiedPackage};
 use std::path::PathBuf;
 
 /// Where a program stands in its chain when neither its author nor its user says so.
@@ -49,7 +49,9 @@ impl Content {
     pub(crate) fn prove(&self, now: i64) -> anyhow::Result<Proven> {
         match self {
             Self::Package { bundle, trust } => {
-                let package = bundle.verify(&trust.policy, now).context("Nothing was run.")?;
+                let package = bundle
+                    .verify(&trust.policy, now)
+                    .map_err(|refusal| refused(bundle, refusal))?;
                 let arch = std::env::consts::ARCH;
                 let object = package.object(arch).ok_or_else(|| {
                     let (name, version) = (package.name(), package.version());
@@ -67,6 +69,20 @@ impl Content {
             }
         }
     }
+}
+
+/// A refusal, with what helps whoever changed the package themselves.
+fn refused(bundle: &Bundle, refusal: Refusal) -> anyhow::Error {
+    let changed = matches!(refusal, Refusal::DigestNotSigned { .. } | Refusal::NotListed { .. });
+    let context = if changed {
+        let name = &bundle.wanted.name;
+        format!(
+            "Nothing was run: this {name} is not what was signed. If you changed it yourself, sign it again: `skep sign DIR --key FILE`."
+        )
+    } else {
+        "Nothing was run.".to_owned()
+    };
+    anyhow::Error::new(refusal).context(context)
 }
 
 impl Proven {

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::{
     ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, Member,
-    MemberCounters, ObservedChain, Observer, XdpModeChoice,
+    MemberCounters, ObservedChain, Observer, Sampling, XdpModeChoice,
 };
 
 /// What stands for the policy in the name of a member: nobody's, a person's at the keyboard.
@@ -83,7 +83,7 @@ impl Host {
             ..EngineConfig::new(places.run_pin_root.clone())
         };
         let engine = Engine::open(config).context("This host cannot run chains.")?;
-        let agent = Observer::of(places.agent_pin_root.clone());
+        let agent = places.observe(&places.agent_pin_root);
         Ok(Self { engine, seats, agent, netns: interface::netns()? })
     }
 
@@ -199,6 +199,14 @@ impl Host {
         let chain = self.engine.observe_hook(&joined.at)?;
         let counters = self.engine.counters(&joined.at)?;
         Ok(Some((chain, counters)))
+    }
+
+    /// Measures the time that packets take in the members of a hook's chain.
+    ///
+    /// # Errors
+    /// When the chain is gone or the kernel refuses.
+    pub(crate) fn time(&self, at: &HookPoint, timing: Sampling) -> anyhow::Result<()> {
+        self.engine.set_timing(at, timing).with_context(|| format!("{at} cannot be timed."))
     }
 
     /// Refuses an XDP hook that the agent runs a chain on; on tc both have their place.

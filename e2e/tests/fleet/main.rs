@@ -12,7 +12,12 @@ mod foreign;
 mod ground;
 mod hostile;
 mod hostile_node;
+mod local;
 mod road;
+mod run_beside;
+mod run_chains;
+mod run_local;
+mod top;
 mod upgrade;
 
 /// Whether the story can be told here; when not, the reason is written down where `cargo xtask test` counts it.

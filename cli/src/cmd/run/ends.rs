@@ -10,7 +10,7 @@ use crate::render::table::{self, Cell};
 use crate::render::{paint, units};
 use serde::Serialize;
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{HookPoint, Observer};
+use skep_chain_dispatcher::HookPoint;
 
 /// A seat as `--list` shows it.
 #[derive(Serialize)]
@@ -69,7 +69,7 @@ struct Detached<'a> {
 pub(super) fn list(places: &Places, session: &Session) -> anyhow::Result<()> {
     capability::check("Listing what runs")?;
     let seats = Seats::open(&places.run_state)?;
-    let observer = Observer::of(places.run_pin_root.clone());
+    let observer = places.observe(&places.run_pin_root);
     let netns = interface::netns()?;
     let interfaces = interface::all()?;
     let mut list = List { runs: Vec::new(), elsewhere: 0 };
