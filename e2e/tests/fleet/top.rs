@@ -1,6 +1,7 @@
 //! `skep top` as a person meets it, on a terminal of its own, and as a script does.
 
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +15,7 @@ use crate::can_run;
 use crate::local::Host;
 
 /// Lines of the terminal.
-const LINES: u16 = 24;
+const LINES: NonZero<u16> = NonZero::new(24).unwrap();
 
 /// A terminal, and what stands on it.
 struct Screen {
@@ -29,7 +30,7 @@ impl Screen {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let size = Winsize { ws_row: LINES, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: LINES.get(), ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&master, size).unwrap();
         let end = std::fs::File::options().read(true).write(true).open(name).unwrap();
         let mut command = host.command(words);
@@ -41,7 +42,8 @@ impl Screen {
             .spawn()
             .unwrap();
         let keyboard = std::fs::File::from(master);
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(LINES, columns, 0)));
+        let screen =
+            Arc::new(Mutex::new(vt100::Parser::new(LINES, NonZero::new(columns).unwrap(), 0)));
         let (mut reader, into) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
         // Ends when the last program on the terminal has closed it.
         std::thread::spawn(move || {
@@ -58,8 +60,8 @@ impl Screen {
     }
 
     fn resize(&self, columns: u16) {
-        let size = Winsize { ws_row: LINES, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        self.screen.lock().unwrap().screen_mut().set_size(LINES, columns);
+        let size = Winsize { ws_row: LINES.get(), ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        self.screen.lock().unwrap().screen_mut().set_size(LINES, NonZero::new(columns).unwrap());
         tcsetwinsize(&self.keyboard, size).unwrap();
     }
 
