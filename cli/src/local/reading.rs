@@ -184,8 +184,8 @@ pub(crate) fn of_agent(chains: &[ChainStatus]) -> Vec<Reading> {
                 bytes: m.counters.bytes,
                 missed: m.counters.missed,
                 verdicts: m.counters.verdicts.iter().filter_map(verdict).collect(),
-                ns: 0,
-                timed: 0,
+                ns: m.counters.ns,
+                timed: m.counters.timed,
             }
         };
         Reading {

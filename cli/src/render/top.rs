@@ -6,7 +6,6 @@ pub(crate) mod draw;
 use crate::local::reading::{self, Amount, ChainRow, Keeper, MemberRow, Reading};
 use serde::Serialize;
 use skep_artifact::hook::Verdict;
-use std::cmp::Reverse;
 
 /// Characters of a filter: longer than any name that is shown.
 const FILTER_CHARS_MAX: usize = 64;
@@ -166,12 +165,16 @@ impl View {
     pub(crate) fn rows(&self) -> Vec<Row<'_>> {
         let mut chains: Vec<&ChainRow> = self.chains.iter().collect();
         chains.sort_by(|a, b| place(a).cmp(&place(b)));
+        // The sort is stable: equals stay in order of place.
+        let mut most_first = |of: fn(&ChainRow) -> f64| {
+            chains.sort_by(|a, b| of(b).total_cmp(&of(a)));
+        };
         match self.sort {
             Sort::Place => {}
-            Sort::Packets => chains.sort_by_key(|chain| Reverse(speed(packets_in(chain)))),
-            Sort::Drops => chains.sort_by_key(|chain| Reverse(speed(dropped_in(chain)))),
-            Sort::Cost => chains.sort_by_key(|chain| Reverse(cost(chain) as u64)),
-            Sort::Missed => chains.sort_by_key(|chain| Reverse(missed(chain))),
+            Sort::Packets => most_first(|chain| speed(packets_in(chain))),
+            Sort::Drops => most_first(|chain| speed(dropped_in(chain))),
+            Sort::Cost => most_first(cost),
+            Sort::Missed => most_first(missed),
         }
         let chosen = self.chosen.min(self.members().saturating_sub(1));
         let mut rows = Vec::new();
@@ -278,13 +281,13 @@ pub(crate) fn cost(chain: &ChainRow) -> f64 {
     chain.members.iter().filter_map(|member| member.ns_per_packet).sum()
 }
 
-fn missed(chain: &ChainRow) -> u64 {
-    chain.members.iter().map(|member| member.missed.total).sum()
+fn missed(chain: &ChainRow) -> f64 {
+    chain.members.iter().map(|member| member.missed.total as f64).sum()
 }
 
 /// Something to order by: the rate where it is known, the sum otherwise.
-fn speed(amount: Amount) -> u64 {
-    amount.per_second.map_or(amount.total, |rate| rate as u64)
+fn speed(amount: Amount) -> f64 {
+    amount.per_second.unwrap_or(amount.total as f64)
 }
 
 #[cfg(test)]

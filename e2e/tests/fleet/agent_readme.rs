@@ -1,4 +1,4 @@
-//! The README's five minutes by hand, run as they are written.
+//! The README's blocks of commands, run as they are written.
 
 use std::process::Command;
 
@@ -15,13 +15,49 @@ fn every_command_of_the_readme_works_as_written() {
     if !crate::can_run("agent_readme::every_command_of_the_readme_works_as_written") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let readme = std::fs::read_to_string(programs::checkout().join("README.md")).unwrap();
-    let (_, section) = readme.split_once("## Five minutes by hand").unwrap();
-    let (_, block) = section.split_once("```sh\n").unwrap();
-    let (block, _) = block.split_once("```").unwrap();
+    let block = block_under("## Five minutes by hand");
     let (first, commands) = block.split_once('\n').unwrap();
     assert!(first.contains("cargo xtask build"), "the first line builds: {first}");
+    let said = said_by("readme", commands);
+    for words in [
+        "Published skep/firewall",
+        "Runs on edge-07.",
+        "guard  skep/firewall 0.1.0",
+        "edge0 xdp: detached.",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn one_program_runs_on_this_machine_as_the_readme_says() {
+    if !crate::can_run("agent_readme::one_program_runs_on_this_machine_as_the_readme_says") {
+        return;
+    }
+    let said = said_by("one-program", &block_under("## One program on this machine"));
+    for words in [
+        "Signed skep/ratelimit",
+        "skep run --stop run0",
+        "xdp_ratelimit  detached",
+        "20 ratelimit",
+        "Taken off run0 xdp: ratelimit",
+        "xdp_ratelimit  0 packets",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+/// The first block of shell commands under a heading of the README.
+fn block_under(heading: &str) -> String {
+    let readme = std::fs::read_to_string(programs::checkout().join("README.md")).unwrap();
+    let (_, section) = readme.split_once(heading).unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+/// What commands of the README print, in a checkout and a network of their own; all of them succeed.
+fn said_by(story: &str, commands: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
     let here = folder.path().to_str().unwrap();
     let script = commands.replace("/tmp/", &format!("{here}/"));
     packages::copy_all(folder.path()).unwrap();
@@ -31,7 +67,7 @@ fn every_command_of_the_readme_works_as_written() {
         .expect_success()
         .unwrap();
 
-    let namespace = Namespace::create(&format!("skep-e2e-{}-readme", std::process::id())).unwrap();
+    let namespace = Namespace::create(&format!("skep-e2e-{}-{story}", std::process::id())).unwrap();
     let file = folder.path().join("readme.sh");
     std::fs::write(&file, format!("{PREAMBLE}{script}")).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
@@ -41,18 +77,9 @@ fn every_command_of_the_readme_works_as_written() {
     bash.args(["120", "ip", "netns", "exec", namespace.name(), "bash"]).arg(&file);
     bash.current_dir(folder.path());
     bash.env("PATH", format!("{}:{path}", skep.parent().unwrap().display()));
+    bash.env("SKEP_RUN_STATE", folder.path().join("run-state"));
     for name in ["SKEP_SERVER", "SKEP_TOKEN", "SKEP_KEY", "SKEP_CA", "XDG_CONFIG_HOME"] {
         bash.env_remove(name);
     }
-    let ended = process::run(&mut bash).unwrap();
-
-    let said = ended.expect_success().unwrap();
-    for words in [
-        "Published skep/firewall",
-        "Runs on edge-07.",
-        "guard  skep/firewall 0.1.0",
-        "edge0 xdp: detached.",
-    ] {
-        assert!(said.contains(words), "{words}: {said}");
-    }
+    process::run(&mut bash).unwrap().expect_success().unwrap()
 }

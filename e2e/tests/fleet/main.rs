@@ -3,6 +3,8 @@
 //!
 //! They need root. Without it every test says so in the file that `SKEP_SKIPPED_FILE` names, and is counted as skipped.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 mod agent_promises;
 mod agent_readme;
 mod attacks;
