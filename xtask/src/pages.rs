@@ -24,7 +24,12 @@ pub(crate) struct Machine {
     /// Whether something beside the commit was in the checkout.
     changed: bool,
     load: String,
+    /// What the kernel does against speculation, which every call, return and jump pays for.
+    mitigations: String,
 }
+
+/// The mitigations that make calls and returns slower, as the kernel names them.
+const MITIGATIONS: [&str; 3] = ["spectre_v2", "retbleed", "spec_rstack_overflow"];
 
 impl Machine {
     pub(crate) fn look(root: &Path) -> Result<Self> {
@@ -44,6 +49,7 @@ impl Machine {
             commit: git(&["rev-parse", "--short", "HEAD"])?,
             changed: !git(&["status", "--porcelain", "--", ":!docs"])?.is_empty(),
             load: load.split(' ').next().unwrap_or("?").to_owned(),
+            mitigations: mitigations(),
         })
     }
 
@@ -56,8 +62,25 @@ impl Machine {
             commit: "abc".to_owned(),
             changed: false,
             load: "0.10".to_owned(),
+            mitigations: "Safe RET".to_owned(),
         }
     }
+}
+
+impl Machine {
+    pub(crate) fn mitigations(&self) -> &str {
+        &self.mitigations
+    }
+}
+
+fn mitigations() -> String {
+    let folder = Path::new("/sys/devices/system/cpu/vulnerabilities");
+    let read = |name: &&str| {
+        let text = std::fs::read_to_string(folder.join(name)).ok()?;
+        Some(format!("{name}: {}", text.trim()))
+    };
+    let known: Vec<String> = MITIGATIONS.iter().filter_map(read).collect();
+    if known.is_empty() { "unknown".to_owned() } else { known.join("; ") }
 }
 
 impl fmt::Display for Machine {

@@ -16,7 +16,9 @@ pub(super) fn measure(workspace: &Workspace, rounds: usize) -> Result<String> {
     say::step("chain", "nanoseconds a packet for several lengths and ways; minutes");
     let machine = Machine::look(&workspace.root)?;
     let mut bench = run::cargo(&workspace.root);
-    bench.args(["bench", "--package", "skep-chain-dispatcher", "--bench", "chain", "--", "--json"]);
+    // The kernel takes the time: how our own code is compiled does not matter.
+    bench.args(["bench", "--profile", "dev", "--package", "skep-chain-dispatcher"]);
+    bench.args(["--bench", "chain", "--", "--json"]);
     let chain = run::captured(bench.args(["--rounds", &rounds.to_string()]))?;
     section(&machine, &parsed(&chain)?)
 }
@@ -25,17 +27,19 @@ const LEGEND: &str = "One packet through N members with a realistic body each (p
 `BPF_PROG_TEST_RUN`, measured in turn in every round of one run. Ratios are those of the medians to `by-hand` of the same hook and length.\n\n\
 - `by-hand`: the same bodies in one C program, each a function of its own, as one writes them. `by-hand-merged` lets the compiler melt \
 the equal bodies into one, which programs loaded one by one cannot have.\n\
-- `fused`, `slots`: ours, with counters off; `+counts` with counters on, as agents run them; `+timing` with the time of every packet \
-taken in every member; `+drops` with somebody reading the stream of drops (these packets are not dropped).\n\
+- `fused`, `slots`: ours, with counters off; `+counts` with counters on, as agents run them; `+timing` with the time of one packet in \
+100 taken in every member, `+timing-all` of every packet; `+drops` with somebody reading the stream of drops (these packets are not dropped).\n\
 - `tail-calls`: each program jumps to the next one by an index that the verifier does not know, as L3AF's programs do; \
 `tail-calls-constant` by one that it knows. Such programs must be written for it.\n\
 - `tc …`: the same on tc: ours on a tcx link.\n";
 
 /// The section of the page. Pure.
 fn section(machine: &Machine, chain: &Value) -> Result<String> {
+    let mitigations = machine.mitigations();
     let rows = chain["rows"].as_array().context("the chain bench has no rows")?;
     let mut text = format!(
-        "## The chain\n\nMade by `cargo xtask bench chain --write` {machine}; {} rounds of {} runs.\n\n{LEGEND}\n### Goals\n\n\
+        "## The chain\n\nMade by `cargo xtask bench chain --write` {machine}; {} rounds of {} runs. \
+         Mitigations of the kernel: {mitigations}.\n\n{LEGEND}\n### Goals\n\n\
          | goal | N | figure | |\n| --- | ---: | ---: | --- |\n",
         chain["rounds"], chain["repeat"]
     );
