@@ -39,7 +39,7 @@ impl Row {
             folded.passed += row.passed;
             folded.failed += row.failed;
             folded.skipped += row.skipped;
-            folded.notes.extend(row.notes);
+            folded.notes.extend(row.notes.iter().map(|note| format!("{}: {note}", row.name)));
         }
         folded
     }

@@ -1,7 +1,7 @@
 //! Counts what a test runner says, line by line. Pure. Distrusts itself: when its own count and the runner's summary
 //! disagree, or no test ran, that is a failure, because a wrong count would hide one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::Row;
 
@@ -139,8 +139,13 @@ impl Tally {
         let failed = self.failed_names.len();
         let mut rows = Vec::new();
         let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut told = BTreeSet::new();
         for line in skipped.lines().filter(|line| !line.trim().is_empty()) {
             let (name, reason) = line.split_once('\t').unwrap_or((line, "no reason given"));
+            // A test of several cases may have skipped more than one of them.
+            if !told.insert(name) {
+                continue;
+            }
             match self.binary_that_passed(name) {
                 Some(binary) => {
                     let count = self.binaries.entry(binary.clone()).or_default();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::run;
+use crate::vm::heard::SKIPPED_MARK;
 use crate::vm::image::Image;
 use crate::vm::kernel::Kernel;
 use crate::vm::{closure, modules, package_folder};
@@ -20,20 +21,16 @@ pub(super) struct Program {
 
 /// What a guest does between its start and its power-off.
 pub(super) enum Job {
-    Tests { filter: Option<String>, skipped_mark: &'static str },
+    /// Every test program, and then the list of the tests that said they were skipped.
+    Tests { filter: Option<String> },
+    /// Every program, with these arguments.
+    Bench { arguments: Vec<String> },
+    /// One line for the shell.
     Command(String),
 }
 
 impl Job {
-    /// Every test program, and then the tests that said they were skipped, after a line with the mark.
-    pub(super) fn tests(filter: Option<String>, skipped_mark: &'static str) -> Self {
-        Self::Tests { filter, skipped_mark }
-    }
-
-    pub(super) fn command(command: String) -> Self {
-        Self::Command(command)
-    }
-
+    /// Whether the output is that of tests, to be counted.
     pub(super) fn is_tests(&self) -> bool {
         matches!(self, Self::Tests { .. })
     }
@@ -196,30 +193,33 @@ fn put_modules(image: &mut Image, kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// The job as a script; its exit is that of the command, or whether all tests passed.
+/// The job as a script; its exit is that of the command, or whether every program succeeded.
 fn script(job: &Job, programs: &[Program], package: &Path) -> String {
-    match job {
-        Job::Command(command) => format!("cd {}\n{command}\n", quoted(&package.to_string_lossy())),
-        Job::Tests { filter, skipped_mark } => {
-            let folder = quoted(&package.to_string_lossy());
-            let mut text = format!(
-                "export SKEP_SKIPPED_FILE=/tmp/skipped CARGO_MANIFEST_DIR={folder} {COUNTS}\ncd {folder}\nstatus=0\n"
-            );
-            let filter = filter.as_deref().map(quoted).unwrap_or_default();
-            for test in programs {
-                // As `cargo test` announces a program, for the count.
-                let _ = writeln!(text, "echo '     Running {0} ({0}-guest)'", test.name);
-                let _ = writeln!(
-                    text,
-                    "{} --color never --test-threads 2 {filter} || status=1",
-                    inside(test).display()
-                );
-            }
-            let _ = writeln!(text, "echo '{skipped_mark}'; cat /tmp/skipped 2>/dev/null");
-            text.push_str("exit $status\n");
-            text
-        }
+    let folder = quoted(&package.to_string_lossy());
+    let mut text = format!(
+        "export SKEP_SKIPPED_FILE=/tmp/skipped CARGO_MANIFEST_DIR={folder} {COUNTS}\n\
+         touch /tmp/skipped\ncd {folder}\nstatus=0\n"
+    );
+    let arguments: Vec<String> = match job {
+        Job::Command(command) => return format!("{text}{command}\n"),
+        Job::Tests { filter } => ["--color", "never", "--test-threads", "2"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(filter.clone())
+            .collect(),
+        Job::Bench { arguments } => arguments.clone(),
+    };
+    let arguments: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
+    for program in programs {
+        // As `cargo test` announces a program, for the count.
+        let _ = writeln!(text, "echo '     Running {0} (/tests/{0}-guest)'", program.name);
+        let _ = writeln!(text, "{} {} || status=1", inside(program).display(), arguments.join(" "));
     }
+    if job.is_tests() {
+        let _ = writeln!(text, "echo '{SKIPPED_MARK}'; cat /tmp/skipped");
+    }
+    text.push_str("exit $status\n");
+    text
 }
 
 fn quoted(word: &str) -> String {
@@ -241,9 +241,12 @@ mod tests {
             Program { name: "a".to_owned(), path: "/x".into() },
             Program { name: "b".to_owned(), path: "/y".into() },
         ];
-        let text = script(&Job::tests(Some("swap".to_owned()), "@s"), &programs, Path::new("/c d"));
+        let job = Job::Tests { filter: Some("swap".to_owned()) };
+        let text = script(&job, &programs, Path::new("/c d"));
         assert!(text.contains("cd '/c d'\n"));
-        assert!(text.contains("/tests/a --color never --test-threads 2 'swap' || status=1\n"));
+        assert!(
+            text.contains("/tests/a '--color' 'never' '--test-threads' '2' 'swap' || status=1\n")
+        );
         assert!(text.contains("/tests/b "));
         assert!(text.ends_with("exit $status\n"));
     }
