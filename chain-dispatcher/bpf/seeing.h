@@ -92,16 +92,22 @@ static __always_inline __u64 skep_time(struct skep_counters *counters, __u64 sin
 #ifdef SKEP_TC
 static __always_inline __u32 skep_capture(SKEP_CTX *ctx, struct skep_drop *drop)
 {
-	__u64 bytes = ctx->len;
+	__u64 last = ctx->len;
 
-	if (bytes > SKEP_HEAD_BYTES)
-		bytes = SKEP_HEAD_BYTES;
-	/* One register from the check to its use, or the verifier loses the bound. */
-	asm volatile("" : "+r"(bytes));
-	if (bytes == 0 || bytes > SKEP_HEAD_BYTES)
+	if (last == 0)
 		return 0;
+	last--;
+	if (last > SKEP_HEAD_BYTES - 1)
+		last = SKEP_HEAD_BYTES - 1;
+	/*
+	 * The verifier must see that at least one byte is copied, and before
+	 * Linux 6.8 it learns nothing from "is not 0". It learns from a mask,
+	 * which changes nothing here, and from adding one.
+	 */
+	asm volatile("" : "+r"(last));
+	last &= SKEP_HEAD_BYTES - 1;
 	/* The helper also reads packets whose bytes lie in pieces. */
-	return bpf_skb_load_bytes(ctx, 0, drop->head, bytes) ? 0 : bytes;
+	return bpf_skb_load_bytes(ctx, 0, drop->head, last + 1) ? 0 : last + 1;
 }
 #else
 static __always_inline __u32 skep_capture(SKEP_CTX *ctx, struct skep_drop *drop)

@@ -43,7 +43,7 @@ pub fn offers(backend: Backend) -> Result<(), Unsupported> {
 /// Whether this process may load programs that call functions.
 pub(crate) fn may_load_programs() -> Result<(), Unsupported> {
     match slots(Attachment::XdpLink) {
-        Err(refused) if refused.source.kind() == io::ErrorKind::PermissionDenied => Err(refused),
+        Err(refused) if is_denied(&refused.source) => Err(refused),
         _ => Ok(()),
     }
 }
@@ -89,8 +89,13 @@ fn slots(attachment: Attachment) -> Result<(), Unsupported> {
     }
 }
 
+/// Whether the kernel denies it to this process. (The verifier's refusal is EACCES, which is another thing.)
+pub(crate) fn is_denied(source: &io::Error) -> bool {
+    source.raw_os_error() == Some(libc::EPERM)
+}
+
 fn unsupported(source: io::Error) -> Unsupported {
-    let advice = if source.kind() == io::ErrorKind::PermissionDenied {
+    let advice = if is_denied(&source) {
         "run as root, or with CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN"
     } else {
         "a newer kernel with its JIT compiler on (sysctl net.core.bpf_jit_enable=1) has it"

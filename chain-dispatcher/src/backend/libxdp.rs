@@ -41,7 +41,7 @@ const LEAVING_PIN: &str = "leaving";
 /// to nothing.
 pub(crate) fn probe() -> Result<(), Unsupported> {
     dispatcher::probe().map_err(|source| {
-        let advice = if source.kind() == io::ErrorKind::PermissionDenied {
+        let advice = if crate::features::is_denied(&source) {
             "the kernel's builder or a security module may have switched it off; use the slots backend"
         } else {
             "use a newer kernel with its JIT compiler on, or the slots backend"
