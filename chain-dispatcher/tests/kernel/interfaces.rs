@@ -9,8 +9,6 @@ use skep_chain_dispatcher::{
 use crate::packets;
 use crate::place::{ANSWER, Place, answering, at, chain, global, ip, member, packet};
 
-const TC: [Hook; 2] = [Hook::TcIngress, Hook::TcEgress];
-
 fn answer_at(engine: &Engine, at: &HookPoint) -> i32 {
     engine.test_run(at, &packet(), 1).unwrap().unwrap().code
 }
@@ -18,10 +16,12 @@ fn answer_at(engine: &Engine, at: &HookPoint) -> i32 {
 /// Runs a test on every hook with every way to attach a chain there, each in a place of its own.
 fn everywhere(test: impl Fn(&Place, Hook, BackendChoice) + Sync) {
     on_links(&test);
-    for hook in TC {
-        Place::run_choosing(&[BackendChoice::Tc], hook, |place| {
-            test(place, hook, BackendChoice::Tc)
-        });
+    for (hook, backend) in [
+        (Hook::Xdp, BackendChoice::Libxdp),
+        (Hook::TcIngress, BackendChoice::Tc),
+        (Hook::TcEgress, BackendChoice::TcFused),
+    ] {
+        Place::run_choosing(&[backend], hook, |place| test(place, hook, backend));
     }
 }
 
@@ -29,6 +29,7 @@ fn everywhere(test: impl Fn(&Place, Hook, BackendChoice) + Sync) {
 fn on_links(test: &(impl Fn(&Place, Hook, BackendChoice) + Sync)) {
     for (hook, backend) in [
         (Hook::Xdp, BackendChoice::Slots),
+        (Hook::Xdp, BackendChoice::Fused),
         (Hook::TcIngress, BackendChoice::Tcx),
         (Hook::TcEgress, BackendChoice::Tcx),
     ] {
