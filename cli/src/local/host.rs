@@ -67,6 +67,14 @@ pub(crate) struct Left {
     pub remaining: usize,
 }
 
+/// Which seats are given back. Those that were left over always are.
+#[derive(Debug, Clone, Copy)]
+enum Going<'a> {
+    LeftOver,
+    Named(&'a [String]),
+    All,
+}
+
 impl Host {
     /// Opens pins and seats, for changing them.
     ///
@@ -98,15 +106,18 @@ impl Host {
         let place = Place { netns: self.netns, ifindex: interface.index, hook };
         let _locked = self.seats.lock()?;
         let beside_agent = self.beside_agent(&at)?;
-        // What a killed process left over goes first: its name may be the one that is wanted now.
-        let removed = self.leave_locked(place, &|_| false)?.names;
-        let staying = self.seats.at(place)?;
+        let (left_over, staying): (Vec<Stored>, Vec<Stored>) =
+            self.seats.at(place)?.into_iter().partition(|s| Going::LeftOver.takes(s));
+        let mut removed: Vec<String> = left_over.into_iter().map(|s| s.seat.name).collect();
+        removed.extend(self.unseated(place, &at)?);
         let taken: Vec<&str> = staying.iter().map(|s| s.seat.name.as_str()).collect();
         seat.name = free_name(&seat.name, &taken, name_asked_for, &at)?;
         let mut members = staying.iter().map(again).collect::<anyhow::Result<Vec<_>>>()?;
         members.push(member(&seat, proven)?);
         let seated: Vec<&Seat> = staying.iter().map(|s| &s.seat).chain([&seat]).collect();
         let wish = wish_of(&seated);
+        // What a killed process left over goes in the same switch; the newcomer may have its name.
+        self.seats.forget(place, &seat.name)?;
         let held = self.seats.take(place, &seat, content)?;
         let chain = match self.apply(&at, members, wish, liberties) {
             Ok(chain) => chain,
@@ -115,6 +126,9 @@ impl Host {
                 return Err(error);
             }
         };
+        for name in removed.iter().filter(|name| **name != seat.name) {
+            self.seats.forget(place, name)?;
+        }
         Ok(Joined { place, at, seat, _held: held, chain, removed, beside_agent })
     }
 
@@ -124,10 +138,11 @@ impl Host {
     /// When the rest of the chain cannot be put together again; then all of it runs on.
     pub(crate) fn leave(&self, place: Place, names: &[String]) -> anyhow::Result<Left> {
         let _locked = self.seats.lock()?;
-        self.leave_locked(place, &|stored| names.contains(&stored.seat.name))
+        self.leave_locked(place, Going::Named(names))
     }
 
-    /// Gives back the seats that `goes` chooses, on every hook of an interface.
+    /// Gives seats back on the hooks of an interface: one of a name, or all that there is, whatever state
+    /// it is in.
     ///
     /// # Errors
     /// As [`Host::leave`].
@@ -135,43 +150,51 @@ impl Host {
         &self,
         interface: &Interface,
         hook: Option<Hook>,
-        goes: &dyn Fn(&Stored) -> bool,
+        name: Option<&str>,
     ) -> anyhow::Result<Vec<(HookPoint, Left)>> {
         let _locked = self.seats.lock()?;
         let mut stopped = Vec::new();
-        for place in self.seats.places()? {
-            let here = place.netns == self.netns && place.ifindex == interface.index;
-            if !here || hook.is_some_and(|hook| hook != place.hook) {
-                continue;
-            }
-            let left = self.leave_locked(place, goes)?;
+        for hook in Hook::ALL.into_iter().filter(|h| hook.is_none_or(|hook| hook == *h)) {
+            let place = Place { netns: self.netns, ifindex: interface.index, hook };
+            let left = match name {
+                None => self.leave_locked(place, Going::All)?,
+                Some(name) if self.seats.names(place)?.iter().any(|seat| seat == name) => {
+                    self.leave_locked(place, Going::Named(&[name.to_owned()]))?
+                }
+                Some(_) => continue,
+            };
             if !left.names.is_empty() {
-                let at = HookPoint { interface: interface.name.clone(), hook: place.hook };
-                stopped.push((at, left));
+                stopped.push((HookPoint { interface: interface.name.clone(), hook }, left));
             }
         }
         Ok(stopped)
     }
 
-    fn leave_locked(&self, place: Place, goes: &dyn Fn(&Stored) -> bool) -> anyhow::Result<Left> {
-        let (going, staying): (Vec<Stored>, Vec<Stored>) = self
-            .seats
-            .at(place)?
-            .into_iter()
-            .partition(|stored| stored.standing == Standing::LeftOver || goes(stored));
-        let names: Vec<String> = going.into_iter().map(|s| s.seat.name).collect();
+    fn leave_locked(&self, place: Place, going: Going<'_>) -> anyhow::Result<Left> {
+        let Some(at) = current(place)? else {
+            // The interface took the chain along; what is left is to clear away.
+            let names = self.seats.names(place)?;
+            self.engine.sweep().context("The pins of a vanished interface cannot be removed.")?;
+            self.seats.forget_all(place)?;
+            return Ok(Left { names, remaining: 0 });
+        };
+        let mut names = self.unseated(place, &at)?;
+        let staying = match going {
+            Going::All => {
+                names.extend(self.seats.names(place)?);
+                Vec::new()
+            }
+            Going::LeftOver | Going::Named(_) => {
+                let (goes, stays): (Vec<Stored>, Vec<Stored>) =
+                    self.seats.at(place)?.into_iter().partition(|stored| going.takes(stored));
+                names.extend(goes.into_iter().map(|stored| stored.seat.name));
+                stays
+            }
+        };
         let left = Left { names, remaining: staying.len() };
         if left.names.is_empty() {
             return Ok(left);
         }
-        let current = interface::all()?.into_iter().find(|i| i.index == place.ifindex);
-        let Some(current) = current else {
-            // The interface took the chain along; what is left is to clear away.
-            self.engine.sweep().context("The pins of a vanished interface cannot be removed.")?;
-            self.seats.forget_all(place)?;
-            return Ok(Left { remaining: 0, ..left });
-        };
-        let at = HookPoint { interface: current.name, hook: place.hook };
         if staying.is_empty() {
             self.engine.detach(&at).with_context(|| format!("{at} runs on."))?;
         } else {
@@ -185,19 +208,29 @@ impl Host {
         Ok(left)
     }
 
-    /// What the hook of a seat runs now, with its counters; `None` when the seat was given back.
+    /// Members that run and whose seats were lost, with the folder perhaps: nothing can load them again.
+    fn unseated(&self, place: Place, at: &HookPoint) -> anyhow::Result<Vec<String>> {
+        let seated = self.seats.names(place)?;
+        let running = self.engine.observe_hook(at)?.members.into_iter().map(|m| m.name);
+        Ok(running.filter(|name| !seated.contains(name)).collect())
+    }
+
+    /// Whether a seat is still taken.
+    pub(crate) fn holds(&self, joined: &Joined) -> bool {
+        self.seats.holds(joined.place, &joined.seat.name)
+    }
+
+    /// What the hook of a seat runs now, with its counters; `None` when the interface is gone.
     ///
     /// # Errors
-    /// When the interface is gone or the kernel does not tell.
+    /// When the kernel does not tell.
     pub(crate) fn look(
         &self,
         joined: &Joined,
     ) -> anyhow::Result<Option<(ObservedChain, Vec<MemberCounters>)>> {
-        if !self.seats.holds(joined.place, &joined.seat.name) {
-            return Ok(None);
-        }
-        let chain = self.engine.observe_hook(&joined.at)?;
-        let counters = self.engine.counters(&joined.at)?;
+        let Some(at) = current(joined.place)? else { return Ok(None) };
+        let chain = self.engine.observe_hook(&at)?;
+        let counters = self.engine.counters(&at)?;
         Ok(Some((chain, counters)))
     }
 
@@ -260,6 +293,23 @@ impl Host {
             Err(error) => Err(error).with_context(|| format!("{at} was not changed.")),
         }
     }
+}
+
+impl Going<'_> {
+    fn takes(self, stored: &Stored) -> bool {
+        stored.standing == Standing::LeftOver
+            || match self {
+                Self::LeftOver => false,
+                Self::Named(names) => names.contains(&stored.seat.name),
+                Self::All => true,
+            }
+    }
+}
+
+/// A place by the name that its interface has now; none when it is gone.
+fn current(place: Place) -> anyhow::Result<Option<HookPoint>> {
+    let found = interface::all()?.into_iter().find(|i| i.index == place.ifindex);
+    Ok(found.map(|interface| HookPoint { interface: interface.name, hook: place.hook }))
 }
 
 /// What the seats of a chain ask for together: the newest that asks for something decides.

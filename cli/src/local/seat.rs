@@ -218,16 +218,31 @@ impl Seats {
         Ok(places)
     }
 
+    /// The names of a hook's seats, in order, readable or not.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn names(&self, place: Place) -> anyhow::Result<Vec<String>> {
+        let mut names = names_in(&self.root.join(place.folder_name()))?;
+        names.retain(|name| !name.starts_with(DRAFT_PREFIX));
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// The seats of a hook, in order of name.
     ///
     /// # Errors
     /// When one cannot be read.
     pub(crate) fn at(&self, place: Place) -> anyhow::Result<Vec<Stored>> {
         let folder = self.root.join(place.folder_name());
-        let mut names = names_in(&folder)?;
-        names.retain(|name| !name.starts_with(DRAFT_PREFIX));
-        names.sort_unstable();
-        names.iter().map(|name| read(folder.join(name))).collect()
+        let read_one = |name: &String| {
+            read(folder.join(name)).with_context(|| {
+                format!(
+                    "What `skep run` remembers of {name} is damaged. `skep run --stop IFACE` clears away everything on its interface."
+                )
+            })
+        };
+        self.names(place)?.iter().map(read_one).collect()
     }
 
     /// Writes a seat with its content, whole or not at all, and holds it when a process is to.
@@ -376,3 +391,6 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
 fn unreadable(path: &Path) -> String {
     format!("{} cannot be read.", path.display())
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,3 +84,19 @@ fn completion_scripts_come_for_every_shell() {
         assert!(desk.skep(&["completion", shell]).ok().contains("skep"));
     }
 }
+
+#[test]
+fn running_and_watching_are_in_the_help_and_complete_in_shells() {
+    let desk = Desk::new();
+    let help = desk.skep(&["run", "--help"]).ok();
+    for words in ["Examples:", "--trust-local-object", "--detach", "SIGKILL"] {
+        assert!(help.contains(words), "{words}: {help}");
+    }
+    assert!(desk.skep(&["top", "--help"]).ok().contains("NO_COLOR"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = desk.skep(&["completion", shell]).ok();
+        for words in ["trust-local-object", "takeover", "sign"] {
+            assert!(script.contains(words), "{shell}: {words}");
+        }
+    }
+}

@@ -184,3 +184,84 @@ fn a_program_that_somebody_else_attached_is_taken_off_only_when_asked() {
     assert!(!attached(&host));
     assert!(host.is_clean());
 }
+
+#[test]
+fn what_nothing_remembers_any_more_is_listed_and_can_be_stopped() {
+    if !can_run("run_chains::what_nothing_remembers_any_more_is_listed_and_can_be_stopped") {
+        return;
+    }
+    let host = Host::new("lost");
+    let limiter = host.signed("ratelimit");
+    let firewall = host.signed("firewall");
+    let detach = |folder: &str| {
+        host.ok(&["run", folder, "-i", INTERFACE, "--key", &host.public, "--detach"]);
+    };
+    detach(&limiter);
+    std::fs::remove_dir_all(host.file("run-state")).unwrap();
+    assert!(attached(&host));
+    assert_eq!(states(&host), [state("ratelimit", "left-over")]);
+    // The next run takes its place in one switch, and stopping clears away what cannot be read, too.
+    detach(&firewall);
+    assert_eq!(states(&host), [state("firewall", "detached")]);
+    let hooks = std::fs::read_dir(host.file("run-state")).unwrap();
+    let seat = hooks.flatten().next().unwrap().path().join("firewall/seat.json");
+    std::fs::write(seat, "{}").unwrap();
+    host.fails(&["run", "--list"], 1, &["firewall is damaged", "--stop"]);
+    host.ok(&["run", "--stop", INTERFACE]);
+    assert!(!attached(&host));
+    assert!(host.is_clean());
+}
+
+#[test]
+fn a_run_whose_hook_was_taken_over_says_so_and_ends() {
+    if !can_run("run_chains::a_run_whose_hook_was_taken_over_says_so_and_ends") {
+        return;
+    }
+    let host = Host::new("taken");
+    let folder = host.signed("ratelimit");
+    let words = [folder.as_str(), "-i", INTERFACE, "--key", &host.public];
+    let run = host.start("run", &words);
+    // Another Skep, with pins of its own: for this one it is somebody else.
+    let other = |words: &[&str]| {
+        let mut command = host.command(words);
+        command.env("SKEP_RUN_PIN_ROOT", host.file("run-pins/other"));
+        command.env("SKEP_RUN_STATE", host.file("other-state"));
+        skep_e2e::process::run(&mut command).unwrap().expect_success().unwrap()
+    };
+    let takeover: Vec<&str> =
+        ["run"].iter().chain(&words).chain(&["--takeover", "--detach"]).copied().collect();
+    other(&takeover);
+    let (code, said) = run.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ratelimit no longer runs on eth0 xdp"), "{said}");
+    assert!(attached(&host), "the other's chain was not touched");
+    other(&["run", "--stop", INTERFACE]);
+    assert!(!attached(&host));
+}
+
+#[test]
+fn a_reader_that_goes_away_and_an_interface_that_is_renamed_leave_nothing_behind() {
+    if !can_run(
+        "run_chains::a_reader_that_goes_away_and_an_interface_that_is_renamed_leave_nothing_behind",
+    ) {
+        return;
+    }
+    let host = Host::new("pipe");
+    let folder = host.signed("ratelimit");
+    let key = host.public.clone();
+    let skep = skep_e2e::programs::find("skep").unwrap();
+    let mut piped = host.node.namespace.command(std::path::Path::new("bash"));
+    let line = format!("{} run {folder} -i {INTERFACE} --key {key} | head -n 1", skep.display());
+    piped.args(["-o", "pipefail", "-c", &line]);
+    host.dress(&mut piped);
+    skep_e2e::process::run(&mut piped).unwrap().expect_success().unwrap();
+    assert!(host.is_clean());
+
+    let mut run = host.start("run", &[&folder, "-i", INTERFACE, "--key", &key]);
+    host.node.namespace.ip(&["link", "set", INTERFACE, "down"]).unwrap();
+    host.node.namespace.ip(&["link", "set", INTERFACE, "name", "uplink0"]).unwrap();
+    run.event("sample", |event| event["chain"]["interface"] == "uplink0");
+    let (code, said) = run.end(Signal::INT);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(host.is_clean());
+}

@@ -4,13 +4,14 @@ use super::Args;
 use crate::cmd::Session;
 use crate::exit::Ends;
 use crate::local::host::{Host, Joined, Left};
+use crate::local::reading::{self, Keeper};
 use crate::local::seat::{Holder, Place, Seats, Standing, Stored};
 use crate::local::{Places, capability, interface};
 use crate::render::table::{self, Cell};
 use crate::render::{paint, units};
 use serde::Serialize;
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::HookPoint;
+use skep_chain_dispatcher::{ObservedChain, ObservedMember};
 
 /// A seat as `--list` shows it.
 #[derive(Serialize)]
@@ -25,8 +26,9 @@ struct Listed {
     /// Of the process in the foreground, also when it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<u32>,
-    /// Seconds since 1970.
-    since: i64,
+    /// Seconds since 1970; unknown when nothing remembers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<i64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,40 +71,59 @@ struct Detached<'a> {
 pub(super) fn list(places: &Places, session: &Session) -> anyhow::Result<()> {
     capability::check("Listing what runs")?;
     let seats = Seats::open(&places.run_state)?;
-    let observer = places.observe(&places.run_pin_root);
+    let chains = places.observe(&places.run_pin_root).observe()?;
     let netns = interface::netns()?;
     let interfaces = interface::all()?;
     let mut list = List { runs: Vec::new(), elsewhere: 0 };
     for place in seats.places()? {
-        let stored = seats.at(place)?;
         if place.netns != netns {
-            list.elsewhere += stored.len();
+            list.elsewhere += seats.names(place)?.len();
             continue;
         }
-        let current = interfaces.iter().find(|i| i.index == place.ifindex).map(|i| i.name.clone());
-        let running = match &current {
-            Some(name) => {
-                let at = HookPoint { interface: name.clone(), hook: place.hook };
-                let chain = observer.observe_hook(&at)?;
-                chain
-                    .members
-                    .into_iter()
-                    .filter(|_| chain.dispatcher_id.is_some())
-                    .map(|m| m.name)
-                    .collect()
+        let current = interfaces.iter().find(|i| i.index == place.ifindex).map(|i| i.name.as_str());
+        let running: Vec<&str> = chains
+            .iter()
+            .filter(|chain| Some(chain.at.interface.as_str()) == current)
+            .filter(|chain| chain.at.hook == place.hook && chain.dispatcher_id.is_some())
+            .flat_map(|chain| chain.members.iter().map(|m| m.name.as_str()))
+            .collect();
+        let stored = seats.at(place)?.into_iter();
+        list.runs.extend(stored.map(|stored| listed(place, current, &running, stored)));
+    }
+    for chain in chains.iter().filter(|chain| chain.dispatcher_id.is_some()) {
+        let reading = reading::of_chain(Keeper::Run, chain, &[]);
+        for (member, shown) in chain.members.iter().zip(reading.members) {
+            let seated = |run: &Listed| {
+                (&run.interface, run.hook, &run.name)
+                    == (&chain.at.interface, chain.at.hook, &member.name)
+            };
+            if !list.runs.iter().any(seated) {
+                list.runs.push(unseated(chain, member, shown.what));
             }
-            None => Vec::new(),
-        };
-        list.runs
-            .extend(stored.into_iter().map(|s| listed(place, current.as_deref(), &running, s)));
+        }
     }
     session.out.result(&list, || text(&list, session.now()))
 }
 
-fn listed(place: Place, current: Option<&str>, running: &[String], stored: Stored) -> Listed {
+/// A member that runs and that nothing remembers: the folder of seats was removed.
+fn unseated(chain: &ObservedChain, member: &ObservedMember, what: String) -> Listed {
+    Listed {
+        interface: chain.at.interface.clone(),
+        hook: chain.at.hook,
+        name: member.name.clone(),
+        what,
+        program: member.program.clone(),
+        priority: member.priority,
+        state: State::LeftOver,
+        process: None,
+        since: None,
+    }
+}
+
+fn listed(place: Place, current: Option<&str>, running: &[&str], stored: Stored) -> Listed {
     let seat = stored.seat;
     let state = match stored.standing {
-        _ if !running.contains(&seat.name) => State::NotRunning,
+        _ if !running.contains(&seat.name.as_str()) => State::NotRunning,
         Standing::Foreground => State::Foreground,
         Standing::Detached => State::Detached,
         Standing::LeftOver => State::LeftOver,
@@ -119,7 +140,7 @@ fn listed(place: Place, current: Option<&str>, running: &[String], stored: Store
             Holder::Process(number) => Some(number),
             Holder::Detached => None,
         },
-        since: seat.since,
+        since: Some(seat.since),
     }
 }
 
@@ -147,6 +168,7 @@ fn rows(list: &List, now: i64) -> Vec<Vec<Cell>> {
         let state = match run.state {
             State::Foreground => Cell::new(format!("process{number}")).paint(paint::moss),
             State::Detached => Cell::new("detached").paint(paint::moss),
+            State::LeftOver if number.is_empty() => Cell::new("left over").paint(paint::honey),
             State::LeftOver => {
                 Cell::new(format!("left over from process{number}")).paint(paint::honey)
             }
@@ -160,7 +182,7 @@ fn rows(list: &List, now: i64) -> Vec<Vec<Cell>> {
             Cell::new(&run.what),
             Cell::new(&run.program),
             state,
-            Cell::new(units::ago(run.since, now)),
+            Cell::new(run.since.map_or("unknown".to_owned(), |since| units::ago(since, now))),
         ]);
     }
     rows
@@ -171,8 +193,7 @@ pub(super) fn stop(args: &Args, name: &str, session: &Session) -> anyhow::Result
     capability::check("Taking a program off")?;
     let interface = interface::named(name)?;
     let host = Host::open(&args.places)?;
-    let goes = |stored: &Stored| args.name.as_ref().is_none_or(|name| *name == stored.seat.name);
-    let stopped = host.stop(&interface, args.hook, &goes)?;
+    let stopped = host.stop(&interface, args.hook, args.name.as_deref())?;
     if stopped.is_empty() {
         let which = args.name.as_deref().unwrap_or("Nothing");
         let message = if args.name.is_some() {

@@ -117,16 +117,33 @@ pub(super) fn announce(joined: &Joined, vouched_by: &str, session: &Session) {
 /// Shows the counters until the run ends, and takes the program off.
 ///
 /// # Errors
-/// When the program was taken off by somebody else, or cannot be taken off.
+/// When the program was taken off by somebody else, or cannot be taken off, or nobody can be told.
 pub(super) async fn follow(
     host: &Host,
     joined: Joined,
-    mut signals: Signals,
+    signals: Signals,
     args: &Args,
     session: &Session,
 ) -> anyhow::Result<()> {
+    match watch(host, &joined, signals, args, session).await {
+        Ok(ending) => end_run(host, &joined, ending, session),
+        Err(unheard) => {
+            // Nobody reads what is shown (`skep run … | head`): no reason to leave the program behind.
+            host.leave(joined.place, std::slice::from_ref(&joined.seat.name))?;
+            Err(unheard)
+        }
+    }
+}
+
+async fn watch(
+    host: &Host,
+    joined: &Joined,
+    mut signals: Signals,
+    args: &Args,
+    session: &Session,
+) -> anyhow::Result<Ending> {
     if session.out.is_json() {
-        session.out.line(&started(&joined))?;
+        session.out.line(&started(joined))?;
     } else if std::io::stdout().is_terminal() {
         session.out.say("Ctrl-C takes it off.");
     }
@@ -141,15 +158,15 @@ pub(super) async fn follow(
         }
     };
     tokio::pin!(end);
-    let ending = loop {
+    loop {
         tokio::select! {
-            ending = signals.next() => break ending,
-            () = &mut end => break Ending::TimeOver,
+            ending = signals.next() => return Ok(ending),
+            () = &mut end => return Ok(Ending::TimeOver),
             _ = ticks.tick() => {}
         }
-        let now = match look(host, &joined) {
+        let now = match look(host, joined) {
             Ok(now) => now,
-            Err(ending) => break ending,
+            Err(ending) => return Ok(ending),
         };
         if let one_in @ 1.. = args.timing.unwrap_or(TIMED_ONE_IN) {
             // The kernel stops measuring by itself soon after this process stops asking. Without the times,
@@ -171,8 +188,7 @@ pub(super) async fn follow(
             }
         }
         before = Some((now, at));
-    };
-    end_run(host, &joined, ending, session)
+    }
 }
 
 /// Whether a picture can take the place of the last: on a terminal that gets its control sequences.
@@ -197,15 +213,13 @@ fn started(joined: &Joined) -> Event<'_> {
 }
 
 fn look(host: &Host, joined: &Joined) -> Result<Reading, Ending> {
-    match host.look(joined) {
-        Ok(None) => Err(Ending::Stopped),
-        Ok(Some((chain, counters))) => {
-            let reading = reading::of_chain(Keeper::Run, &chain, &counters);
-            let there = reading.members.iter().any(|m| m.name == joined.seat.name);
-            if there { Ok(reading) } else { Err(Ending::Gone) }
-        }
-        Err(_) => Err(Ending::Gone),
+    if !host.holds(joined) {
+        return Err(Ending::Stopped);
     }
+    let Ok(Some((chain, counters))) = host.look(joined) else { return Err(Ending::Gone) };
+    let reading = reading::of_chain(Keeper::Run, &chain, &counters);
+    let there = reading.members.iter().any(|m| m.name == joined.seat.name);
+    if there { Ok(reading) } else { Err(Ending::Gone) }
 }
 
 fn end_run(host: &Host, joined: &Joined, ending: Ending, session: &Session) -> anyhow::Result<()> {
