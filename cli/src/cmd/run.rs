@@ -35,7 +35,7 @@ left over, `--stop` or the next run on that hook removes it.
 Whom to trust: --trust FILE (a node policy), or --key, or ~/.config/skep/trust.toml. An agent's chain
 is never touched: where it holds the XDP hook, this command refuses.")]
 pub(crate) struct Args {
-    /// A package of a registry, an OCI layout, a package's folder, or an object file
+    /// A package of a registry, an OCI layout (folder or tar file), a package's folder, or an object file
     #[arg(value_name = "NAME[@VERSION]|DIR|FILE", required_unless_present_any = ["list", "stop"])]
     what: Option<String>,
     /// Interface to run it on

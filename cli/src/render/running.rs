@@ -43,7 +43,7 @@ fn line(member: &MemberRow) -> String {
     parts.extend(
         member.verdicts.iter().map(|v| format!("{} {}", v.verdict.as_str(), shown(v.amount))),
     );
-    parts.extend(member.ns_per_packet.map(nanoseconds));
+    parts.extend(member.ns_per_packet.map(units::nanoseconds));
     parts.push(format!("missed {}", units::count(member.missed.total)));
     parts.join("  ") + "\n"
 }
@@ -79,7 +79,7 @@ fn cells(member: &MemberRow, own: &str) -> Vec<Cell> {
         let text = format!("{} {}", verdict.verdict.as_str(), shown(verdict.amount));
         cells.push(Cell::new(text).paint(colour));
     }
-    cells.extend(member.ns_per_packet.map(|ns| Cell::number(nanoseconds(ns))));
+    cells.extend(member.ns_per_packet.map(|ns| Cell::number(units::nanoseconds(ns))));
     if member.missed.total > 0 {
         let text = format!("missed {}", units::count(member.missed.total));
         cells.push(Cell::new(text).paint(paint::clay));
@@ -90,10 +90,6 @@ fn cells(member: &MemberRow, own: &str) -> Vec<Cell> {
 /// A rate when it is known, the sum otherwise.
 fn shown(amount: Amount) -> String {
     amount.per_second.map_or_else(|| units::short_count(amount.total), units::rate)
-}
-
-fn nanoseconds(ns: f64) -> String {
-    format!("{ns:.0} ns")
 }
 
 /// Whether the kernel's stack gets a packet with this verdict at the end of a chain.

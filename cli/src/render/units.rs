@@ -159,7 +159,7 @@ mod tests {
     fn short_times_have_two_digits_and_a_unit() {
         for (ns, text) in [
             (0.0, "0.0 ns"),
-            (3.14, "3.1 ns"),
+            (3.12, "3.1 ns"),
             (30.6, "31 ns"),
             (1_200.0, "1.2 µs"),
             (2_500_000.0, "2.5 ms"),

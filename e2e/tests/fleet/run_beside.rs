@@ -66,9 +66,32 @@ fn the_agents_chain_is_refused_on_xdp_and_left_alone_on_tc() {
     let text = on(&stage, node, &["top", "--once"]).expect_success().unwrap();
     assert!(text.contains("eth0 xdp native") && text.contains("of agent"), "{text}");
     let socket = node.socket();
-    let words = ["top", "--once", "--socket", socket.to_str().unwrap()];
-    let text = on(&stage, node, &words).expect_success().unwrap();
+    let asked = ["top", "--once", "--socket", socket.to_str().unwrap()];
+    let text = on(&stage, node, &asked).expect_success().unwrap();
     assert!(text.contains("guard") && !text.contains("of run"), "{text}");
+
+    // One file to carry around is as good, and what is changed on the way is refused by name.
+    let tar = |words: &[&str]| {
+        let home = stage.world.operator.file("");
+        process::run(std::process::Command::new("tar").args(words).current_dir(home))
+            .unwrap()
+            .expect_success()
+            .unwrap()
+    };
+    tar(&["-C", "pulled", "-cf", "pulled.tar", "."]);
+    let archived = ["run", "pulled.tar", "-i", INTERFACE, "--key", key, "--for", "1s"];
+    on(&stage, node, &archived).expect_success().unwrap();
+    let blobs = stage.world.operator.file("pulled/blobs/sha256");
+    for blob in std::fs::read_dir(&blobs).unwrap().flatten() {
+        let bytes = std::fs::read(blob.path()).unwrap();
+        std::fs::write(blob.path(), [bytes.as_slice(), b" "].concat()).unwrap();
+    }
+    let said = on(&stage, node, &words).expect_code(3).unwrap();
+    assert!(said.contains("should be sha256:"), "{said}");
+    stage.world.operator.write("text.tar", "no archive at all").unwrap();
+    let text = ["run", "text.tar", "-i", INTERFACE, "--key", key];
+    let said = on(&stage, node, &text).expect_code(1).unwrap();
+    assert!(said.contains("neither a BPF object nor an OCI layout"), "{said}");
 
     // The agent looks at its hooks again, and finds nothing to repair.
     let mut agent_again = stage;

@@ -208,7 +208,7 @@ fn a_process_without_the_rights_is_told_which_ones() {
         skep_e2e::process::run(&mut command).unwrap().expect_code(1).unwrap()
     };
     let run = ["run", &folder, "-i", INTERFACE, "--key", &host.public];
-    let said = within(&["--bounding-set=-net_admin", "--inh-caps=-net_admin"], &run);
+    let said = within(&["--bounding-set=-net_admin"], &run);
     assert!(
         said.contains("does not have: CAP_NET_ADMIN (attaching them to an interface)."),
         "{said}"

@@ -9,9 +9,13 @@ use crate::local::on_disk;
 use crate::project::{self, MANIFEST_FILE};
 use crate::resolve::Reference;
 use crate::trusting::Trust;
+use anyhow::Context as _;
 use skep_artifact::limits::OBJECT_BYTES_MAX;
 use skep_artifact::name::Namespace;
+use std::io::Read as _;
 use std::path::Path;
+
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// Reads or downloads what was named; an existing path wins over a name in a registry.
 ///
@@ -27,8 +31,10 @@ pub(super) async fn find(what: &str, args: &Args, session: &Session) -> anyhow::
         on_disk::layout(path, role)?
     } else if path.is_dir() {
         on_disk::project(path, role)?
-    } else if path.exists() {
+    } else if path.exists() && is_elf(path)? {
         return object(path, args);
+    } else if path.exists() {
+        on_disk::archive(path, role)?
     } else {
         let reference: Reference = what.parse().map_err(|_| {
             Ends::not_found(format!(
@@ -48,6 +54,17 @@ pub(super) async fn find(what: &str, args: &Args, session: &Session) -> anyhow::
     }
     let trust = trust(bundle.wanted.name.namespace(), args, session)?;
     Ok(Content::Package { bundle: Box::new(bundle), trust })
+}
+
+/// Whether a file begins as every object does.
+fn is_elf(path: &Path) -> anyhow::Result<bool> {
+    let mut magic = Vec::new();
+    let file =
+        std::fs::File::open(path).with_context(|| format!("{} cannot be read.", path.display()))?;
+    file.take(ELF_MAGIC.len() as u64)
+        .read_to_end(&mut magic)
+        .with_context(|| format!("{} cannot be read.", path.display()))?;
+    Ok(magic == ELF_MAGIC)
 }
 
 fn object(path: &Path, args: &Args) -> anyhow::Result<Content> {

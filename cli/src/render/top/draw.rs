@@ -12,7 +12,7 @@ use ratatui::widgets::Paragraph;
 
 /// Columns of numbers, with their widths and one space before each.
 const NUMBERS: [(&str, usize); 6] =
-    [("packets", 8), ("passed", 8), ("dropped", 8), ("sent off", 8), ("cost", 6), ("missed", 6)];
+    [("packets", 8), ("passed", 8), ("dropped", 8), ("sent off", 8), ("cost", 7), ("missed", 6)];
 /// Below this width the column of packets that were sent elsewhere is left out.
 const WIDE: usize = 100;
 /// Columns of the cursor, the place in the chain and the space after it.
@@ -156,7 +156,11 @@ fn chain_line(chain: &ChainRow, paint: Paint) -> Line<'static> {
     let mode =
         if chain.xdp_mode.is_empty() { String::new() } else { format!(" {}", chain.xdp_mode) };
     let cost = cost(chain);
-    let cost = if cost > 0.0 { format!(" · {cost:.0} ns a packet") } else { String::new() };
+    let cost = if cost > 0.0 {
+        format!(" · {} a packet", units::nanoseconds(cost))
+    } else {
+        String::new()
+    };
     Line::from(vec![
         Span::styled(chain.interface.clone(), BOLD),
         Span::raw(format!(" {}{mode}", chain.hook)),
@@ -189,10 +193,9 @@ fn member_line(
             "passed" => (shown(passed(member)), paint.moss()),
             "dropped" => (shown(dropped(member)), paint.clay()),
             "sent off" => (shown(diverted(member)), paint.slate()),
-            "cost" => (
-                member.ns_per_packet.map_or("-".to_owned(), |ns| format!("{ns:.0} ns")),
-                Style::new(),
-            ),
+            "cost" => {
+                (member.ns_per_packet.map_or("-".to_owned(), units::nanoseconds), Style::new())
+            }
             _ if member.missed.total > 0 => (units::short_count(member.missed.total), paint.clay()),
             _ => ("0".to_owned(), Style::new()),
         };
