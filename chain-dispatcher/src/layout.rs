@@ -13,7 +13,7 @@ use skep_artifact::hook::{Failure, Hook, Mode, Verdict};
 use crate::chain::Counting;
 use crate::record::MemberRecord;
 
-pub(crate) use counts::{Counts, SlotCounts, counts};
+pub(crate) use counts::counts;
 pub(crate) use event::{Cause, Event};
 
 /// `SKEP_LAYOUT_VERSION`: raised with every change of `bpf/layout.h`.

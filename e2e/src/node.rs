@@ -169,11 +169,19 @@ impl Node {
     /// # Errors
     /// When it does not start, with the end of its log.
     pub fn start_agent(&mut self) -> Result<()> {
+        self.start_agent_with(&[])
+    }
+
+    /// Starts the agent with further arguments and waits until it answers on its local socket.
+    ///
+    /// # Errors
+    /// When it does not start, with the end of its log.
+    pub fn start_agent_with(&mut self, arguments: &[&str]) -> Result<()> {
         if self.agent.is_some() {
             bail!("the agent of {} runs already", self.name);
         }
         let mut command = self.namespace.command(&programs::find("skep-agent")?);
-        command.arg("run").arg("--state").arg(self.state());
+        command.arg("run").args(arguments).arg("--state").arg(self.state());
         command.arg("--policy").arg(self.policy_file()).arg("--pin-root").arg(self.pin_root());
         let agent = Background::start("skep-agent", &mut command, &self.folder.join("agent.log"))?;
         let agent = self.agent.insert(agent);

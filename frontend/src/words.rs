@@ -214,6 +214,7 @@ pub const COL_PACKETS: &str = "Packets";
 pub const COL_BYTES: &str = "Bytes";
 pub const COL_VERDICTS: &str = "Verdicts";
 pub const COL_MISSED: &str = "Missed";
+pub const COL_TIME: &str = "Time a packet";
 pub const COL_WANTED: &str = "Wanted by";
 pub const COL_POLICY: &str = "Policy";
 pub const COL_REVISION: &str = "Revision";
@@ -384,6 +385,11 @@ pub fn aside(early: f64, diverted: f64, amount: &str) -> String {
         (false, true) => format!("sent on {amount}"),
         _ => format!("accepted {amount}"),
     }
+}
+
+#[must_use]
+pub fn time_a_packet(time: &str) -> String {
+    format!("{time} a packet")
 }
 
 #[must_use]

@@ -21,6 +21,9 @@ use tokio::sync::mpsc;
 const LINES_WAITING: usize = 256;
 /// Longest wait for drops before the caller is looked after.
 const BREATH: Duration = Duration::from_millis(200);
+/// How long a new caller waits for one who leaves: some of the breaths above.
+const HANDOVER: Duration = Duration::from_secs(1);
+const HANDOVER_POLL: Duration = Duration::from_millis(20);
 /// How often the sums are told.
 const TALLY_PERIOD: Duration = Duration::from_secs(1);
 /// How long a caller may take to take one line; a slower one is gone.
@@ -69,7 +72,7 @@ fn watch(pins: &std::path::Path, asked: &Asked, lines: &mpsc::Sender<DropLine>) 
         // A caller that left needs no last word.
         let _ = lines.blocking_send(line);
     };
-    let mut stream = match Observer::of(pins).drops(&at, asked.one_in) {
+    let mut stream = match open(pins, &at, asked.one_in, lines) {
         Ok(stream) => stream,
         Err(error) => return ended(&error),
     };
@@ -78,6 +81,24 @@ fn watch(pins: &std::path::Path, asked: &Asked, lines: &mpsc::Sender<DropLine>) 
     }
     if let Err(error) = follow(&mut stream, &at, lines) {
         ended(&error);
+    }
+}
+
+/// Waits a moment for a caller who just left: people end one listening and start the next.
+fn open(
+    pins: &std::path::Path,
+    at: &HookPoint,
+    one_in: u32,
+    lines: &mpsc::Sender<DropLine>,
+) -> Result<DropStream, DropsError> {
+    let asked = Instant::now();
+    loop {
+        match Observer::of(pins).drops(at, one_in) {
+            Err(DropsError::Taken { .. }) if asked.elapsed() < HANDOVER && !lines.is_closed() => {
+                std::thread::sleep(HANDOVER_POLL);
+            }
+            other => return other,
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use skep_artifact::hook::{Hook, Verdict};
 
+use super::counts::SlotCounts;
 use super::{
     ALL_COUNTERS_BYTES, COUNTERS_BYTES, COUNTERS_MEMBERS_AT, Cause, EVENT_BYTES, Event, HEAD_BYTES,
-    LAYOUT_VERSION, MEMBERS_MAX, SLOTS_MAX, Setting, SlotCounts, VERDICT_UNKNOWN, VERDICTS, counts,
+    LAYOUT_VERSION, MEMBERS_MAX, SLOTS_MAX, Setting, VERDICT_UNKNOWN, VERDICTS, counts,
 };
 
 #[test]

@@ -19,6 +19,7 @@ mod road;
 mod run_beside;
 mod run_chains;
 mod run_local;
+mod seeing;
 mod top;
 mod upgrade;
 

@@ -10,6 +10,8 @@ pub struct Amounts {
     pub packets: f64,
     pub bytes: f64,
     pub missed: f64,
+    /// Mean time of a timed packet in the member, in nanoseconds; `None` where none was timed.
+    pub ns_per_packet: Option<f64>,
     pub verdicts: Vec<(String, f64)>,
 }
 
@@ -45,6 +47,7 @@ impl Amounts {
             packets: counters.packets as f64,
             bytes: counters.bytes as f64,
             missed: counters.missed as f64,
+            ns_per_packet: counters.ns_per_packet(),
             verdicts: counters
                 .verdicts
                 .iter()
@@ -68,12 +71,23 @@ impl Amounts {
             packets: (after.packets - before.packets) / secs,
             bytes: (after.bytes - before.bytes).max(0.0) / secs,
             missed: (after.missed - before.missed).max(0.0) / secs,
+            // A time is no rate: that of the packets since then, or of all if none was timed since.
+            ns_per_packet: newly_timed(then, now).ns_per_packet().or(after.ns_per_packet),
             verdicts: after
                 .verdicts
                 .iter()
                 .map(|(name, packets)| (name.clone(), (packets - was(name)).max(0.0) / secs))
                 .collect(),
         })
+    }
+}
+
+/// What was timed between two reports.
+fn newly_timed(then: &MemberCounters, now: &MemberCounters) -> MemberCounters {
+    MemberCounters {
+        ns: now.ns.saturating_sub(then.ns),
+        timed: now.timed.saturating_sub(then.timed),
+        ..MemberCounters::default()
     }
 }
 
@@ -174,6 +188,19 @@ mod tests {
         member.counters.packets = 10;
         let flow = flow(Hook::TcIngress, &member, &Amounts::totals(&member.counters));
         assert_eq!((flow.onward, flow.early, flow.dropped), (5.0, 3.0, 2.0));
+    }
+
+    #[test]
+    fn a_time_is_that_of_the_packets_since_the_report_before() {
+        let timed = |ns, timed| MemberCounters { ns, timed, ..MemberCounters::default() };
+        let between = |then, now| Amounts::per_second(&then, &now, 5.0).unwrap().ns_per_packet;
+        assert_eq!(between(timed(1_000, 10), timed(1_400, 20)), Some(40.0));
+        assert_eq!(
+            between(timed(1_000, 10), timed(1_000, 10)),
+            Some(100.0),
+            "none was timed since"
+        );
+        assert_eq!(between(timed(0, 0), timed(0, 0)), None);
     }
 
     #[test]

@@ -43,6 +43,17 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
+/// `31 ns`, `1.2 µs`, `2.5 ms`
+#[must_use]
+pub fn nanoseconds(ns: f64) -> String {
+    match ns {
+        ns if ns >= 999_500.0 => format!("{:.1} ms", ns / 1e6),
+        ns if ns >= 999.5 => format!("{:.1} µs", ns / 1e3),
+        ns if ns < 9.95 => format!("{ns:.1} ns"),
+        ns => format!("{ns:.0} ns"),
+    }
+}
+
 /// A count in three digits: `1.24 M`, `48.2 k`, `312`.
 #[must_use]
 pub fn short_count(n: f64) -> String {

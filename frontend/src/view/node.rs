@@ -39,6 +39,8 @@ pub struct MemberRow {
     pub bytes: String,
     pub verdicts: String,
     pub missed: String,
+    /// What a packet costs; a dash while none was timed.
+    pub time: String,
     /// The policy that wants it, and whether that is what runs.
     pub wanted: Wanted,
 }
@@ -180,6 +182,10 @@ pub fn member_rows(
             bytes: format::bytes(member.counters.bytes),
             verdicts: verdicts(member),
             missed: format::count(member.counters.missed),
+            time: amounts
+                .get(i)
+                .and_then(|now| now.ns_per_packet)
+                .map_or_else(|| "—".to_owned(), format::nanoseconds),
             wanted: wanted(member, policies),
         }
     };

@@ -97,6 +97,8 @@ struct Drawing<'c> {
     chain: &'c ChainStatus,
     flows: Vec<Flow>,
     missed: Vec<f64>,
+    /// Nanoseconds per packet.
+    times: Vec<Option<f64>>,
     measure: Measure,
     /// Packets that make a band of [`BAND_MAX`].
     most: f64,
@@ -115,7 +117,8 @@ pub fn draw(
     let flows: Vec<Flow> = pairs.map(|(m, a)| chain::flow(chain.hook, m, a)).collect();
     let most = flows.iter().map(|f| f.entering).fold(0.0, f64::max);
     let missed = amounts.iter().map(|a| a.missed).collect();
-    let mut drawing = Drawing { chain, flows, missed, measure, most, shapes: Vec::new() };
+    let times = amounts.iter().map(|a| a.ns_per_packet).collect();
+    let mut drawing = Drawing { chain, flows, missed, times, measure, most, shapes: Vec::new() };
     let (width, height) = match direction {
         Direction::Across => drawing.across(),
         Direction::Down => drawing.down(),
@@ -268,6 +271,10 @@ impl Drawing<'_> {
             format::clipped(&package, PACKAGE_CHARS),
         );
         self.text(left, y + CARD_HEIGHT - 14.0, Anchor::Start, Type::Plain, fate);
+        if let Some(ns) = self.times[i] {
+            let text = words::time_a_packet(&format::nanoseconds(ns));
+            self.text(left, y + CARD_HEIGHT - 30.0, Anchor::Start, Type::Small, text);
+        }
         let missed = self.missed[i];
         if missed > 0.0 {
             let text = words::missed(&self.amount(missed));
@@ -463,6 +470,24 @@ mod tests {
         let picture = across(&samples::chain());
         assert_eq!(bands(&picture, Ink::Card).len(), 2);
         assert_eq!(bands(&picture, Ink::Watcher).len(), 1);
+    }
+
+    #[test]
+    fn what_a_packet_costs_stands_on_the_card_once_it_was_measured() {
+        let texts = |chain: &ChainStatus| -> Vec<String> {
+            across(chain)
+                .shapes
+                .into_iter()
+                .filter_map(|shape| match shape {
+                    Shape::Text { text, .. } => Some(text),
+                    Shape::Rect { .. } | Shape::Path { .. } => None,
+                })
+                .collect()
+        };
+        let mut chain = samples::chain();
+        assert!(!texts(&chain).iter().any(|text| text.contains("a packet")));
+        (chain.members[0].counters.ns, chain.members[0].counters.timed) = (3_100, 100);
+        assert!(texts(&chain).contains(&"31 ns a packet".to_owned()));
     }
 
     #[test]

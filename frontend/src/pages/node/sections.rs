@@ -135,6 +135,7 @@ fn chain(feed: &Feed, chain: &ChainStatus, policies: Option<&PolicyList>) -> imp
         words::COL_BYTES,
         words::COL_VERDICTS,
         words::COL_MISSED,
+        words::COL_TIME,
         words::COL_PROCEED,
     ];
     let rows = rows.into_iter().map(member).collect_view();
@@ -184,6 +185,7 @@ fn member(row: MemberRow) -> impl IntoView {
             <td class="number">{row.bytes}</td>
             <td class="number">{row.verdicts}</td>
             <td class="number">{row.missed}</td>
+            <td class="number">{row.time}</td>
             <td>{row.proceed_on}</td>
         </tr>
     }
