@@ -122,6 +122,7 @@ pub(crate) fn choose(situation: &Situation<'_>) -> Result<Chosen, (Backend, Unfi
                 (BackendChoice::Libxdp, _) => Backend::Libxdp,
                 (BackendChoice::Tcx, _) => Backend::Tcx,
                 (BackendChoice::Tc, _) => Backend::Tc,
+                (BackendChoice::TcxFused, _) => Backend::TcxFused,
                 (BackendChoice::TcFused, _) => Backend::TcFused,
                 (BackendChoice::Slots | BackendChoice::Auto, _) => Backend::Slots,
             };

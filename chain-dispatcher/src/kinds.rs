@@ -79,6 +79,8 @@ pub enum BackendChoice {
     Tcx,
     /// tc only: program array as a clsact filter.
     Tc,
+    /// tc only: one program on a tcx link.
+    TcxFused,
     /// tc only: one program as a clsact filter.
     TcFused,
 }
@@ -165,8 +167,16 @@ impl Build {
 
 impl BackendChoice {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Auto, Self::Libxdp, Self::Slots, Self::Fused, Self::Tcx, Self::Tc, Self::TcFused];
+    pub const ALL: [Self; 8] = [
+        Self::Auto,
+        Self::Libxdp,
+        Self::Slots,
+        Self::Fused,
+        Self::Tcx,
+        Self::TcxFused,
+        Self::Tc,
+        Self::TcFused,
+    ];
 
     /// Its stable name.
     pub const fn as_str(self) -> &'static str {
@@ -176,6 +186,7 @@ impl BackendChoice {
             Self::Slots => "slots",
             Self::Fused => "fused",
             Self::Tcx => "tcx",
+            Self::TcxFused => "tcx-fused",
             Self::Tc => "tc",
             Self::TcFused => "tc-fused",
         }

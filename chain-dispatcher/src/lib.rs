@@ -50,4 +50,4 @@ pub use observe::{ObservedChain, ObservedMember};
 pub use observer::Observer;
 pub use record::{RecordError, config_digest};
 pub use seeing::{Sampling, Seeing, SeeingError, Until};
-pub use swap::{Crossing, ForeignProgram, How, Live, Restarted, Step, SwapPlan};
+pub use swap::{Crossing, ForeignProgram, How, Live, Restarted, Step, SwapPlan, Warning};

@@ -9,6 +9,7 @@ mod text;
 use carry::{Carry, whether_carried};
 use serde::{Deserialize, Serialize};
 use skep_artifact::Digest;
+use skep_artifact::hook::Hook;
 
 use crate::chain::{Foreign, Gap, HookPoint, XdpModeChoice};
 use crate::kernel::netlink::XdpMode;
@@ -27,6 +28,28 @@ pub struct SwapPlan {
     pub chosen: Chosen,
     /// In order; carried out one by one.
     pub steps: Vec<Step>,
+    /// What a person should know before.
+    pub warnings: Vec<Warning>,
+}
+
+/// What a change costs beyond itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "warning", rename_all = "kebab-case")]
+pub enum Warning {
+    /// Some drivers reset their queues when the first XDP program comes: packets may be lost.
+    FirstAttach,
+    /// The chain runs, or will run, in the kernel's generic path.
+    Generic,
+    /// The hook runs no chain for a moment.
+    Gap {
+        /// What is crossed.
+        crossing: Crossing,
+    },
+    /// Somebody else's program goes.
+    TakeOver {
+        /// Whose.
+        program: ForeignProgram,
+    },
 }
 
 /// One step of a plan.
@@ -247,7 +270,8 @@ pub(crate) enum Blocked {
 }
 
 /// A change that the kernel cannot make in one operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "of", rename_all = "kebab-case")]
 pub enum Crossing {
     /// From one attachment to another.
     Attachment {
@@ -304,7 +328,10 @@ impl Seen {
 /// Decides the steps. The members of `wanted` are in order and within all limits.
 pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, Blocked> {
     let chosen = Chosen { backend: wanted.record.backend, why: wanted.record.why.clone() };
-    let planned = |steps| Ok(SwapPlan { at: at.clone(), chosen, steps });
+    let planned = |steps: Vec<Step>| {
+        let warnings = warnings(at.hook, seen, wanted, &steps);
+        Ok(SwapPlan { at: at.clone(), chosen, steps, warnings })
+    };
     let running = seen.running();
     let crossing = seen.crossing(wanted, at.hook.is_tc());
     if let Some((folder, record)) = running.and_then(|f| Some((f, f.record.as_ref()?)))
@@ -325,6 +352,32 @@ pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapP
     steps.extend(live_steps(seen, wanted, crossing, folder)?);
     steps.extend(seen.folders.iter().map(|old| Step::RemoveOld { folder: old.number }));
     planned(steps)
+}
+
+/// What the steps cost beyond themselves.
+fn warnings(hook: Hook, seen: &Seen, wanted: &Wanted, steps: &[Step]) -> Vec<Warning> {
+    let mut found = Vec::new();
+    let attaches = steps.iter().any(|step| matches!(step, Step::Attach { .. }));
+    if hook == Hook::Xdp && steps.iter().any(Step::is_live) {
+        let stays = seen.mode.filter(|_| !attaches);
+        if wanted.mode == XdpModeChoice::Generic || stays == Some(XdpMode::Generic) {
+            found.push(Warning::Generic);
+        } else if attaches {
+            found.push(Warning::FirstAttach);
+        }
+    }
+    for step in steps {
+        match step {
+            Step::Leave { .. } => found.extend(
+                seen.crossing(wanted, hook.is_tc()).map(|(_, crossing)| Warning::Gap { crossing }),
+            ),
+            Step::TakeOver { program } => {
+                found.push(Warning::TakeOver { program: program.clone() });
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Everything new, in the order in which it can be loaded.

@@ -1,6 +1,7 @@
 //! What an operator should know before several programs share a hook. Warns; never refuses.
 
 use crate::desired::{DesiredChain, DesiredMember};
+use crate::how::{AttachMode, Backend, How};
 use serde::Serialize;
 use skep_artifact::hook::{Hook, Mode, VerdictSet};
 use std::fmt;
@@ -9,7 +10,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "conflict", rename_all = "kebab-case")]
 pub enum Conflict {
-    /// More members than the widest slots dispatcher holds.
+    /// More members than the backend holds that the chain gets.
     TooManyMembers { interface: String, hook: Hook, found: usize, most: usize },
     /// A member goes on after fewer verdicts than the default, so that it hides packets from the
     /// members behind it, of another policy.
@@ -18,11 +19,20 @@ pub enum Conflict {
     SamePriority { interface: String, hook: Hook, priority: u32, members: Vec<String> },
     /// The same package runs twice in one chain and keeps its state twice.
     SamePackageTwice { interface: String, hook: Hook, package: String, members: Vec<String> },
+    /// Two policies ask for different backends or modes: the first one by name is followed.
+    WishesDiffer {
+        interface: String,
+        hook: Hook,
+        what: &'static str,
+        taken: String,
+        not: Vec<String>,
+    },
 }
 
-/// Everything noteworthy about one composed chain. `members_max` is what the backend holds.
+/// Everything noteworthy about one composed chain.
 #[must_use]
-pub fn conflicts(chain: &DesiredChain, members_max: usize) -> Vec<Conflict> {
+pub fn conflicts(chain: &DesiredChain) -> Vec<Conflict> {
+    let members_max = chain.how().backend.members_max();
     let (interface, hook) = (&chain.interface, chain.hook);
     let mut found = Vec::new();
     if chain.members.len() > members_max {
@@ -33,6 +43,12 @@ pub fn conflicts(chain: &DesiredChain, members_max: usize) -> Vec<Conflict> {
             most: members_max,
         });
     }
+    found.extend(wishes_differ(chain, "backend", |how| {
+        (how.backend != Backend::Auto).then(|| how.backend.as_str())
+    }));
+    found.extend(wishes_differ(chain, "mode", |how| {
+        (how.mode != AttachMode::Auto).then(|| how.mode.as_str())
+    }));
     for (seat, member) in chain.members.iter().enumerate() {
         let behind = &chain.members[seat + 1..];
         found.extend(hides_packets(chain, member, behind));
@@ -90,6 +106,26 @@ fn same_package(chain: &DesiredChain, seat: usize) -> Option<Conflict> {
     })
 }
 
+fn wishes_differ(
+    chain: &DesiredChain,
+    what: &'static str,
+    wish: impl Fn(&How) -> Option<&'static str>,
+) -> Option<Conflict> {
+    let mut asked =
+        chain.asked.iter().filter_map(|(policy, how)| Some((policy.to_string(), wish(how)?)));
+    let (policy, word) = asked.next()?;
+    let said = |policy: &str, word: &str| format!("{word} (asked for by {policy})");
+    let not: Vec<String> =
+        asked.filter(|(_, other)| *other != word).map(|(p, other)| said(&p, other)).collect();
+    (!not.is_empty()).then(|| Conflict::WishesDiffer {
+        interface: chain.interface.clone(),
+        hook: chain.hook,
+        what,
+        taken: said(&policy, word),
+        not,
+    })
+}
+
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,6 +142,11 @@ impl fmt::Display for Conflict {
                 f,
                 "{interface} {hook}: {} share priority {priority}; the names of their policies decide the order.",
                 members.join(", ")
+            ),
+            Self::WishesDiffer { interface, hook, what, taken, not } => write!(
+                f,
+                "{interface} {hook}: policies ask for different {what}s; the node takes {taken}, not {}.",
+                not.join(", ")
             ),
             Self::SamePackageTwice { interface, hook, package, members } => write!(
                 f,

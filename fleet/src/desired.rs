@@ -1,5 +1,6 @@
 //! The chains that all policies together ask of one node. Refuses to know what runs there now.
 
+use crate::how::How;
 use crate::ids::{MemberName, PolicyName};
 use crate::policy::PolicyRevision;
 use crate::selector::Labels;
@@ -17,6 +18,17 @@ pub struct DesiredChain {
     pub interface: String,
     pub hook: Hook,
     pub members: Vec<DesiredMember>,
+    /// What policies ask for beyond their members; those that leave it to the node are not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: BTreeMap<PolicyName, How>,
+}
+
+impl DesiredChain {
+    /// How the chain shall be built and attached: the wishes of its policies together.
+    #[must_use]
+    pub fn how(&self) -> How {
+        How::together(self.asked.values())
+    }
 }
 
 /// One program of a wanted chain, and the policy that wants it.
@@ -54,19 +66,29 @@ pub fn compose(
     labels: &Labels,
     interfaces: &[String],
 ) -> Vec<DesiredChain> {
-    let mut chains: BTreeMap<(String, Hook), Vec<DesiredMember>> = BTreeMap::new();
+    let mut chains: BTreeMap<(String, Hook), DesiredChain> = BTreeMap::new();
     for revision in revisions.iter().filter(|r| !r.removed && r.nodes.matches(labels)) {
         let wanted = interfaces.iter().filter(|i| revision.attach.interfaces.matches(i));
         for interface in wanted {
-            let members = chains.entry((interface.clone(), revision.attach.hook)).or_default();
-            members.extend(members_of(revision));
+            let (hook, how) = (revision.attach.hook, revision.attach.how());
+            let empty = || DesiredChain {
+                interface: interface.clone(),
+                hook,
+                members: Vec::new(),
+                asked: BTreeMap::new(),
+            };
+            let chain = chains.entry((interface.clone(), hook)).or_insert_with(empty);
+            chain.members.extend(members_of(revision));
+            if !how.is_default() {
+                chain.asked.insert(revision.name.clone(), how);
+            }
         }
     }
-    let in_order = |((interface, hook), mut members): ((String, Hook), Vec<DesiredMember>)| {
-        members.sort_by(|a, b| a.order().cmp(&b.order()));
-        DesiredChain { interface, hook, members }
+    let in_order = |mut chain: DesiredChain| {
+        chain.members.sort_by(|a, b| a.order().cmp(&b.order()));
+        chain
     };
-    chains.into_iter().map(in_order).collect()
+    chains.into_values().map(in_order).collect()
 }
 
 fn members_of(revision: &PolicyRevision) -> impl Iterator<Item = DesiredMember> + '_ {

@@ -2,6 +2,7 @@
 //! how it is printed.
 
 use crate::desired::{DesiredChain, DesiredMember, compose};
+use crate::how::How;
 use crate::ids::{NodeName, PolicyName};
 use crate::policy::PolicyRevision;
 use crate::selector::Labels;
@@ -34,6 +35,11 @@ pub struct ChainDiff {
     pub changes: Vec<Change>,
     /// The chain after the change, members in order.
     pub after: Vec<DesiredMember>,
+    /// What policies asked for beyond their members before the change, and after it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked_before: BTreeMap<PolicyName, How>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: BTreeMap<PolicyName, How>,
 }
 
 /// One line of a plan.
@@ -71,17 +77,19 @@ pub fn diff(
 }
 
 fn diff_chains(before: &[DesiredChain], after: &[DesiredChain]) -> Vec<ChainDiff> {
-    let members_at = |chains: &[DesiredChain], place: &(String, Hook)| -> Vec<DesiredMember> {
+    let at = |chains: &[DesiredChain], place: &(String, Hook)| {
         let here = chains.iter().find(|c| (&c.interface, c.hook) == (&place.0, place.1));
-        here.map(|c| c.members.clone()).unwrap_or_default()
+        here.map(|c| (c.members.clone(), c.asked.clone())).unwrap_or_default()
     };
     let places: BTreeSet<(String, Hook)> =
         before.iter().chain(after).map(|c| (c.interface.clone(), c.hook)).collect();
     let differing = |place: (String, Hook)| {
-        let (old, new) = (members_at(before, &place), members_at(after, &place));
+        let ((old, asked_before), (new, asked)) = (at(before, &place), at(after, &place));
         let changes = diff_members(&old, &new);
         let (interface, hook) = place;
-        (!changes.is_empty()).then_some(ChainDiff { interface, hook, changes, after: new })
+        let same = changes.is_empty()
+            && How::together(asked_before.values()) == How::together(asked.values());
+        (!same).then_some(ChainDiff { interface, hook, changes, after: new, asked_before, asked })
     };
     places.into_iter().filter_map(differing).collect()
 }

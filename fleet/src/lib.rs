@@ -5,6 +5,7 @@
 pub mod conflict;
 pub mod desired;
 pub mod diff;
+pub mod how;
 pub mod ids;
 pub mod observed;
 pub mod plan;
@@ -12,6 +13,7 @@ pub mod policy;
 pub mod selector;
 
 pub use desired::{DesiredChain, DesiredMember, compose};
+pub use how::{AttachMode, Backend, How};
 pub use ids::{Generation, NodeName, PolicyName};
 pub use observed::{ObservedChain, ObservedMember};
 pub use policy::{PolicyDocument, PolicyRevision};

@@ -1,5 +1,6 @@
 //! What a node says runs on it. Refuses to know what was wanted.
 
+use crate::how::How;
 use crate::ids::{MemberName, PolicyName};
 use serde::{Deserialize, Serialize};
 use skep_artifact::digest::Digest;
@@ -13,6 +14,18 @@ pub struct ObservedChain {
     pub interface: String,
     pub hook: Hook,
     pub members: Vec<ObservedMember>,
+    /// How it is built and attached, as far as that is known; of a wanted chain: how it shall be.
+    #[serde(default, skip_serializing_if = "How::is_default")]
+    pub how: How,
+}
+
+impl ObservedChain {
+    /// Whether this chain, which runs, is the one that is wanted.
+    #[must_use]
+    pub fn serves(&self, wanted: &Self) -> bool {
+        let same_place = (&self.interface, self.hook) == (&wanted.interface, wanted.hook);
+        same_place && self.members == wanted.members && self.how.serves(&wanted.how)
+    }
 }
 
 /// One program as it runs: everything that decides what it does to packets.

@@ -1,6 +1,7 @@
 //! From what is wanted and what runs to the steps that lead there. Refuses to do any of them.
 
 use crate::desired::DesiredChain;
+use crate::how::How;
 use crate::observed::{ObservedChain, ObservedMember};
 use serde::Serialize;
 use skep_artifact::digest::Digest;
@@ -39,7 +40,7 @@ pub type WantedChain = ObservedChain;
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     /// Load, configure and switch the whole chain in one kernel operation.
-    SwapChain { interface: String, hook: Hook, members: Vec<ObservedMember>, why: Why },
+    SwapChain { interface: String, hook: Hook, members: Vec<ObservedMember>, how: How, why: Why },
     /// Take the chain off, because no policy wants one there any more.
     DetachChain { interface: String, hook: Hook },
 }
@@ -61,37 +62,39 @@ pub enum Why {
 /// from both.
 #[must_use]
 pub fn plan(wanted: &[WantedChain], observed: &[ObservedChain]) -> Vec<Step> {
-    let by_place = |chains: &[ObservedChain]| -> BTreeMap<(String, Hook), Vec<ObservedMember>> {
-        let keyed = chains.iter().map(|c| ((c.interface.clone(), c.hook), c.members.clone()));
-        keyed.collect()
-    };
+    fn by_place(chains: &[ObservedChain]) -> BTreeMap<(&str, Hook), &ObservedChain> {
+        chains.iter().map(|c| ((c.interface.as_str(), c.hook), c)).collect()
+    }
     let (wanted, running) = (by_place(wanted), by_place(observed));
-    let swaps = wanted.iter().filter_map(|((interface, hook), members)| {
-        let why = match running.get(&(interface.clone(), *hook)) {
-            Some(now) if now == members => return None,
+    let swaps = wanted.iter().filter_map(|(place, chain)| {
+        let why = match running.get(place) {
+            Some(now) if now.serves(chain) => return None,
             Some(_) => Why::Differs,
             None => Why::NotRunning,
         };
-        let (interface, members) = (interface.clone(), members.clone());
-        Some(Step::SwapChain { interface, hook: *hook, members, why })
+        let ObservedChain { interface, hook, members, how } = (*chain).clone();
+        Some(Step::SwapChain { interface, hook, members, how, why })
     });
     let gone = running.keys().filter(|place| !wanted.contains_key(*place));
-    let detaches = gone
-        .map(|(interface, hook)| Step::DetachChain { interface: interface.clone(), hook: *hook });
+    let detaches = gone.map(|(interface, hook)| Step::DetachChain {
+        interface: (*interface).to_owned(),
+        hook: *hook,
+    });
     swaps.chain(detaches).collect()
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SwapChain { interface, hook, members, why } => {
+            Self::SwapChain { interface, hook, members, how, why } => {
                 let names: Vec<String> =
                     members.iter().map(|m| format!("{} {}", m.package, m.version)).collect();
                 let because = match why {
                     Why::NotRunning => "nothing of ours runs there",
                     Why::Differs => "what runs there differs",
                 };
-                write!(f, "swap {interface} {hook} to [{}]: {because}", names.join(", "))
+                let how = if how.is_default() { String::new() } else { format!(" ({how})") };
+                write!(f, "swap {interface} {hook} to [{}]{how}: {because}", names.join(", "))
             }
             Self::DetachChain { interface, hook } => {
                 write!(f, "detach {interface} {hook}: no chain is wanted there")

@@ -1,6 +1,7 @@
 //! Policies: the document an operator writes, and the revision an operator signs.
 //! Refuses to know who signed what (that is `trust`) and where packages are stored.
 
+use crate::how::{AttachMode, Backend, How};
 use crate::ids::{MemberName, PolicyName};
 use crate::selector::{Selector, SelectorError};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,38 @@ pub enum PolicyKind {
 pub struct Attach {
     pub interfaces: InterfaceMatch,
     pub hook: Hook,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub backend: Backend,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: AttachMode,
+    /// Take off an XDP program that somebody else attached: packets pass unseen in between.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub takeover: bool,
+    /// Let packets pass unseen for a moment where the kernel cannot move a running chain to another
+    /// attachment or mode in one step.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow_gap: bool,
+}
+
+impl Attach {
+    /// A hook of these interfaces, everything else left to the node.
+    #[must_use]
+    pub fn on(interfaces: InterfaceMatch, hook: Hook) -> Self {
+        let How { backend, mode, takeover, allow_gap } = How::default();
+        Self { interfaces, hook, backend, mode, takeover, allow_gap }
+    }
+
+    /// How the chain shall be built and attached.
+    #[must_use]
+    pub fn how(&self) -> How {
+        let Self { backend, mode, takeover, allow_gap, .. } = *self;
+        How { backend, mode, takeover, allow_gap }
+    }
+}
+
+/// What nobody wrote is not signed either, so that a policy of an older version keeps its bytes.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Interface names: `*` and `?` are wild, a leading `!` excludes.
@@ -202,6 +235,8 @@ pub enum PolicyError {
         "Policy {policy} uses the member name {member} twice. Names order the chain, so each is used once."
     )]
     DuplicateMember { policy: PolicyName, member: MemberName },
+    #[error("Policy {policy} asks for {asked}, which {hook} does not have. {advice}")]
+    ForeignHow { policy: PolicyName, asked: String, hook: Hook, advice: &'static str },
     #[error("Policy {policy} has revision 0; revisions start at 1.")]
     RevisionZero { policy: PolicyName },
     #[error("Policy {policy}, member {member} cannot be used.")]
@@ -364,6 +399,7 @@ impl PolicyRevision {
         if !includes || patterns.len() > INTERFACE_PATTERNS_MAX {
             return Err(PolicyError::Interfaces { policy: policy(), found: patterns.len() });
         }
+        self.check_how()?;
         match (self.removed, self.programs.len()) {
             (true, 0) | (false, 1..=PROGRAMS_MAX) => {}
             (true, found) => {
@@ -381,6 +417,32 @@ impl PolicyRevision {
                 return Err(PolicyError::DuplicateMember { policy: policy(), member });
             }
             self.check_verdicts(program)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the hook has what is asked for.
+    fn check_how(&self) -> Result<(), PolicyError> {
+        let Attach { hook, backend, mode, .. } = self.attach;
+        let refused = |asked: String, advice| {
+            Err(PolicyError::ForeignHow { policy: self.name.clone(), asked, hook, advice })
+        };
+        let fits = match backend {
+            Backend::Auto | Backend::Slots | Backend::Fused => true,
+            Backend::Libxdp => !hook.is_tc(),
+            Backend::Tcx | Backend::TcxFused | Backend::Tc | Backend::TcFused => hook.is_tc(),
+        };
+        if !fits {
+            let advice = if hook.is_tc() {
+                "Name slots, fused, tcx, tcx-fused, tc or tc-fused, or leave it out."
+            } else {
+                "Name libxdp, slots or fused, or leave it out."
+            };
+            return refused(format!("the backend {}", backend.as_str()), advice);
+        }
+        if hook.is_tc() && mode != AttachMode::Auto {
+            let advice = "Only xdp runs in native or generic mode: leave it out.";
+            return refused(format!("the mode {}", mode.as_str()), advice);
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ impl ExecuteError {
                 source,
                 ApplyError::InterfaceGone { .. }
                     | ApplyError::Foreign { .. }
+                    | ApplyError::BackendUnavailable { .. }
+                    | ApplyError::MtuTooLarge { .. }
                     | ApplyError::Observe(_)
                     | ApplyError::Pin { .. }
                     | ApplyError::Switch { .. }

@@ -399,7 +399,7 @@ impl Node {
 
     /// Verifies and encodes once more the chain a swap puts in place, right before it is loaded.
     fn ready_for(&self, step: &Step, now: i64) -> Option<Ready> {
-        let Step::SwapChain { interface, hook, members, .. } = step else { return None };
+        let Step::SwapChain { interface, hook, members, how, .. } = step else { return None };
         let place = Place { interface: interface.clone(), hook: *hook };
         let wanted = self.wanted_chains(std::slice::from_ref(interface));
         let wanted = wanted.into_iter().find(|c| c.hook == *hook).map(|c| (c, self.generation()));
@@ -410,7 +410,7 @@ impl Node {
             .filter_map(|(desired, generation)| {
                 shelf.chain(&desired, generation, &mut learned).ok()
             })
-            .find(|ready| ready.wanted.members == *members)
+            .find(|ready| ready.wanted.members == *members && ready.wanted.how == *how)
     }
 
     fn remember(&mut self, next: Ledger) -> Result<(), NodeError> {

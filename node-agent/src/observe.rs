@@ -7,7 +7,7 @@ use skep_api::v1::chains::{ChainStatus, MemberCounters, MemberStatus, VerdictCou
 use skep_api::v1::nodes::Feature;
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::{self as engine, Engine, ObserveError, XdpMode, features};
-use skep_fleet::{ObservedChain, ObservedMember};
+use skep_fleet::{AttachMode, Backend, How, ObservedChain, ObservedMember};
 use std::collections::BTreeSet;
 
 /// Everything on the hooks of this network namespace, as the kernel shows it.
@@ -104,6 +104,15 @@ fn in_fleet_words(chain: &engine::ObservedChain) -> Option<ObservedChain> {
         interface: chain.at.interface.clone(),
         hook: chain.at.hook,
         members: chain.members.iter().map(member).collect::<Option<_>>()?,
+        how: How {
+            backend: chain.backend.and_then(|b| Backend::named(b.as_str())).unwrap_or_default(),
+            mode: match chain.mode {
+                Some(XdpMode::Native) => AttachMode::Native,
+                Some(XdpMode::Generic) => AttachMode::Generic,
+                Some(XdpMode::Offloaded) | None => AttachMode::Auto,
+            },
+            ..How::default()
+        },
     })
 }
 

@@ -11,9 +11,11 @@ use skep_artifact::config::{EncodedConfig, encode};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
 use skep_artifact::name::Namespace;
-use skep_chain_dispatcher::{Chain, HookPoint, Loadable, Member, config_digest};
+use skep_chain_dispatcher::{
+    BackendChoice, Chain, Foreign, Gap, HookPoint, Loadable, Member, XdpModeChoice, config_digest,
+};
 use skep_fleet::plan::{NeededPackage, WantedChain};
-use skep_fleet::{DesiredChain, DesiredMember, ObservedMember};
+use skep_fleet::{AttachMode, Backend, DesiredChain, DesiredMember, ObservedMember};
 use skep_trust::{Floors, NodePolicy, Refusal, VerifiedObject, VerifiedPackage, Wanted};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,8 +94,19 @@ impl Shelf<'_> {
         }
         let (interface, hook) = (desired.interface.clone(), desired.hook);
         let at = HookPoint { interface: interface.clone(), hook };
-        let chain = Chain::new(at, generation, members);
-        Ok(Ready { wanted: WantedChain { interface, hook, members: seen }, chain })
+        let how = desired.how();
+        let chain = Chain {
+            backend: backend(how.backend),
+            xdp_mode: match how.mode {
+                AttachMode::Auto => XdpModeChoice::Auto,
+                AttachMode::Native => XdpModeChoice::Native,
+                AttachMode::Generic => XdpModeChoice::Generic,
+            },
+            foreign: if how.takeover { Foreign::TakeOver } else { Foreign::Refuse },
+            gap: if how.allow_gap { Gap::Allow } else { Gap::Refuse },
+            ..Chain::new(at, generation, members)
+        };
+        Ok(Ready { wanted: WantedChain { interface, hook, members: seen, how }, chain })
     }
 
     fn member(
@@ -200,6 +213,20 @@ impl Shelf<'_> {
             skep_trust::verify_package(self.policy, role, &fetched, &wanted, floors, now)?;
         learned.read.extend(read.into_inner());
         Ok(package)
+    }
+}
+
+/// A policy's word for a backend, as the engine knows it.
+fn backend(wish: Backend) -> BackendChoice {
+    match wish {
+        Backend::Auto => BackendChoice::Auto,
+        Backend::Libxdp => BackendChoice::Libxdp,
+        Backend::Slots => BackendChoice::Slots,
+        Backend::Fused => BackendChoice::Fused,
+        Backend::Tcx => BackendChoice::Tcx,
+        Backend::TcxFused => BackendChoice::TcxFused,
+        Backend::Tc => BackendChoice::Tc,
+        Backend::TcFused => BackendChoice::TcFused,
     }
 }
 

@@ -251,7 +251,7 @@ fn target(view: &View<'_>, wish: &Wish, decision: &mut Decision) -> Option<Wante
     }
     let fallback = wish.fallback.as_ref().filter(|chain| failed(chain).is_none())?;
     let something_runs = view.running.iter().any(|r| place_of(&r.chain) == *place);
-    if something_runs && !view.running.iter().any(|r| r.chain == *fallback) {
+    if something_runs && !view.running.iter().any(|r| r.chain.serves(fallback)) {
         return None;
     }
     decision.notes.push(format!("{place}: runs what last ran there well."));

@@ -140,7 +140,7 @@ proptest! {
                 BackendChoice::Auto => return Ok(()),
                 BackendChoice::Libxdp => Build::Libxdp,
                 BackendChoice::Slots | BackendChoice::Tcx | BackendChoice::Tc => Build::Slots,
-                BackendChoice::Fused | BackendChoice::TcFused => Build::Fused,
+                BackendChoice::Fused | BackendChoice::TcxFused | BackendChoice::TcFused => Build::Fused,
             };
             prop_assert_eq!(chosen.backend.build(), build);
         }

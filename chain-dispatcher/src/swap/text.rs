@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Crossing, How, Step, SwapPlan};
+use super::{Crossing, How, Step, SwapPlan, Warning};
 use crate::chain::XdpModeChoice;
 use crate::kernel::netlink::XdpMode;
 
@@ -14,6 +14,9 @@ impl fmt::Display for SwapPlan {
         writeln!(f, "{}, backend {} because {}:", self.at, self.chosen.backend, self.chosen.why)?;
         for step in &self.steps {
             writeln!(f, "  {step}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "  note: {warning}")?;
         }
         Ok(())
     }
@@ -59,6 +62,28 @@ impl fmt::Display for Step {
                 write!(f, "note generation {generation} beside the unchanged chain in gen-{folder}")
             }
             Self::RemoveOld { folder } => write!(f, "remove the old chain's pins in gen-{folder}"),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstAttach => f.write_str(
+                "some drivers reset their queues when the first XDP program comes in native mode, and lose packets meanwhile",
+            ),
+            Self::Generic => f.write_str(
+                "in generic mode the chain runs after the kernel has made its packet buffer, which is slower",
+            ),
+            Self::Gap { crossing } => write!(
+                f,
+                "the chain moves {crossing}: packets pass unseen for some milliseconds, and if this process is killed in between, until the next apply"
+            ),
+            Self::TakeOver { program } => write!(
+                f,
+                "program {} ({}), which Skep did not attach, is taken off, and whoever attached it is not told",
+                program.program_id, program.name
+            ),
         }
     }
 }

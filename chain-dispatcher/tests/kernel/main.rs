@@ -18,3 +18,4 @@ mod others;
 mod packets;
 mod place;
 mod seeing;
+mod switching;

@@ -52,6 +52,7 @@ impl Place {
             BackendChoice::Libxdp => Some(Backend::Libxdp),
             BackendChoice::Tcx => Some(Backend::Tcx),
             BackendChoice::Tc => Some(Backend::Tc),
+            BackendChoice::TcxFused => Some(Backend::TcxFused),
             BackendChoice::TcFused => Some(Backend::TcFused),
             // The hook alone decides.
             BackendChoice::Auto | BackendChoice::Slots | BackendChoice::Fused => None,
@@ -384,24 +385,6 @@ pub(crate) fn global(name: &str, value: &[u8]) -> EncodedConfig {
 /// where the kernel has it, else a clsact filter.
 pub(crate) fn chain(hook: Hook, generation: u64, members: Vec<Member>) -> Chain {
     Chain { backend: BackendChoice::Slots, ..Chain::new(at(hook), generation, members) }
-}
-
-/// As [`chain`], with a backend.
-pub(crate) fn chain_with(
-    backend: Backend,
-    hook: Hook,
-    generation: u64,
-    members: Vec<Member>,
-) -> Chain {
-    let backend = match backend {
-        Backend::Slots => BackendChoice::Slots,
-        Backend::Fused | Backend::TcxFused => BackendChoice::Fused,
-        Backend::Libxdp => BackendChoice::Libxdp,
-        Backend::Tcx => BackendChoice::Tcx,
-        Backend::Tc => BackendChoice::Tc,
-        Backend::TcFused => BackendChoice::TcFused,
-    };
-    Chain { backend, ..chain(hook, generation, members) }
 }
 
 pub(crate) fn at(hook: Hook) -> HookPoint {

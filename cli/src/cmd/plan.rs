@@ -10,10 +10,6 @@ use skep_fleet::diff::{NodeDiff, NodeFacts, diff, with_changes};
 use skep_fleet::policy::{PolicyDocument, PolicyRevision};
 use std::path::{Path, PathBuf};
 
-/// Members the slots dispatcher for XDP holds; on tc the kernel's own limit is higher, and the
-/// node says so when it is reached.
-const CHAIN_MEMBERS_MAX: usize = 10;
-
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   skep plan -f edge.yaml
@@ -96,9 +92,10 @@ fn report(diffs: &[NodeDiff]) -> Vec<NodeConflict> {
             interface: chain.interface.clone(),
             hook: chain.hook,
             members: chain.after.clone(),
+            asked: chain.asked.clone(),
         });
         chains
-            .flat_map(|chain| conflicts(&chain, CHAIN_MEMBERS_MAX))
+            .flat_map(|chain| conflicts(&chain))
             .map(|conflict| NodeConflict { node: name.clone(), conflict })
             .collect::<Vec<_>>()
     };

@@ -4,6 +4,7 @@
 use crate::render::{paint, units};
 use serde::Serialize;
 use skep_artifact::hook::Mode;
+use skep_fleet::How;
 use skep_fleet::conflict::Conflict;
 use skep_fleet::desired::DesiredMember;
 use skep_fleet::diff::{ChainDiff, Change, NodeDiff};
@@ -92,9 +93,15 @@ fn chain_lines(chain: &ChainDiff) -> String {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "    {line}");
     }
+    let how = How::together(chain.asked.values());
+    if how != How::together(chain.asked_before.values()) {
+        let line = format!("~ attach {} → {how}", How::together(chain.asked_before.values()));
+        let _ = writeln!(text, "    {}", paint::honey(&line));
+    }
     let order: Vec<&str> = chain.after.iter().map(|m| m.name.as_str()).collect();
     let after = if order.is_empty() { "nothing".to_owned() } else { order.join(" → ") };
-    let _ = writeln!(text, "    {}", paint::dim(&format!("then: {after}")));
+    let asked = if how.is_default() { String::new() } else { format!(" ({how})") };
+    let _ = writeln!(text, "    {}", paint::dim(&format!("then: {after}{asked}")));
     text
 }
 

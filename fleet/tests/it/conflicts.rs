@@ -3,12 +3,12 @@
 use crate::wish::{edge, interfaces, policy, program};
 use skep_artifact::hook::{Mode, VerdictSet};
 use skep_fleet::conflict::{Conflict, conflicts};
-use skep_fleet::{PolicyRevision, compose};
+use skep_fleet::{AttachMode, Backend, PolicyRevision, compose};
 
 #[track_caller]
 fn check(policies: &[PolicyRevision], expected: &[&str]) {
     let chains = compose(policies, &edge(), &interfaces(&["eth0"]));
-    let found = conflicts(&chains[0], 3);
+    let found = conflicts(&chains[0]);
     let kinds: Vec<&str> = found
         .iter()
         .map(|c| match c {
@@ -16,6 +16,7 @@ fn check(policies: &[PolicyRevision], expected: &[&str]) {
             Conflict::HidesPackets { .. } => "hides",
             Conflict::SamePriority { .. } => "same priority",
             Conflict::SamePackageTwice { .. } => "same package",
+            Conflict::WishesDiffer { .. } => "wishes differ",
         })
         .collect();
     assert_eq!(kinds, expected, "{found:#?}");
@@ -67,7 +68,42 @@ fn a_package_that_runs_twice_is_named_once() {
 }
 
 #[test]
-fn more_members_than_slots_are_counted() {
-    let many = (0..4).map(|n| program(&format!("m{n}"), &format!("a/p{n}"), n)).collect();
-    check(&[policy("fw", &["eth0"], many)], &["too many"]);
+fn more_members_than_the_backend_holds_are_counted() {
+    let many = |count| (0..count).map(|n| program(&format!("m{n}"), &format!("a/p{n}"), n));
+    let of = |count, backend| {
+        let mut fw = policy("fw", &["eth0"], many(count).collect());
+        fw.attach.backend = backend;
+        [fw]
+    };
+    check(&of(32, Backend::Auto), &[]);
+    check(&of(33, Backend::Auto), &["too many"]);
+    check(&of(33, Backend::Slots), &["too many"]);
+    check(&of(64, Backend::Fused), &[]);
+    check(&of(11, Backend::Libxdp), &["too many"]);
+}
+
+#[test]
+fn wishes_that_differ_are_told_and_the_first_policy_by_name_is_followed() {
+    let with = |name: &str, backend, mode| {
+        let mut policy = policy(name, &["eth0"], vec![program(name, &format!("a/{name}"), 1)]);
+        policy.programs[0].priority = u32::from(name.as_bytes()[0]);
+        (policy.attach.backend, policy.attach.mode) = (backend, mode);
+        policy
+    };
+    let (fused, slots) = (Backend::Fused, Backend::Slots);
+    let (auto, native, generic) = (AttachMode::Auto, AttachMode::Native, AttachMode::Generic);
+    check(&[with("a", fused, auto), with("b", Backend::Auto, native)], &[]);
+    check(&[with("a", fused, auto), with("b", fused, auto)], &[]);
+    check(&[with("b", slots, auto), with("a", fused, auto)], &["wishes differ"]);
+    check(&[with("a", fused, native), with("b", slots, generic)], &["wishes differ"; 2]);
+    let chains = compose(
+        &[with("b", slots, native), with("a", fused, auto)],
+        &edge(),
+        &interfaces(&["eth0"]),
+    );
+    let how = chains[0].how();
+    assert_eq!((how.backend, how.mode), (fused, native));
+    let text = conflicts(&chains[0])[0].to_string();
+    let said = "takes fused (asked for by a), not slots (asked for by b)";
+    assert!(text.contains(said), "{text}");
 }

@@ -2,9 +2,9 @@
 
 use crate::wish::{any_policies, edge, interfaces, policy, program};
 use proptest::prelude::*;
-use skep_fleet::PolicyRevision;
 use skep_fleet::diff::{Change, NodeDiff, NodeFacts, diff, with_changes};
 use skep_fleet::selector::Labels;
+use skep_fleet::{Backend, PolicyRevision};
 
 fn node(name: &str, labels: Labels) -> NodeFacts {
     NodeFacts { name: name.parse().unwrap(), labels, interfaces: interfaces(&["eth0"]) }
@@ -47,6 +47,18 @@ fn an_upgrade_is_a_replacement_of_the_same_seat() {
     let mut new = old.clone();
     new.programs[0].version = semver::Version::new(2, 0, 0);
     check(&[old], &[new], &["edge-1 eth0 xdp: ~m 1->2"]);
+}
+
+#[test]
+fn another_way_to_attach_is_a_change_by_itself() {
+    let old = policy("fw", &["eth0"], vec![program("m", "a/b", 1)]);
+    let mut new = old.clone();
+    new.attach.backend = Backend::Fused;
+    check(std::slice::from_ref(&old), std::slice::from_ref(&new), &["edge-1 eth0 xdp: "]);
+    let diffs = diff(&[node("edge-1", edge())], &[old], &[new]);
+    let chain = &diffs[0].chains[0];
+    assert!(chain.asked_before.is_empty());
+    assert_eq!(chain.asked.values().next().unwrap().to_string(), "backend fused");
 }
 
 #[test]

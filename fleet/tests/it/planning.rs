@@ -3,8 +3,8 @@
 use crate::wish::{any_chains, chain, member};
 use proptest::prelude::*;
 use skep_artifact::hook::Hook;
-use skep_fleet::ObservedChain;
 use skep_fleet::plan::{Step, plan};
+use skep_fleet::{AttachMode, Backend, How, ObservedChain};
 use std::collections::BTreeMap;
 
 #[track_caller]
@@ -77,6 +77,33 @@ fn the_hooks_of_one_interface_are_planned_apart() {
         chain("eth0", Hook::TcIngress, vec![member("a", 1)]),
     ];
     check(&running[..1], &running, &["detach eth0 tc-ingress: no chain is wanted there"]);
+}
+
+#[test]
+fn a_chain_is_swapped_where_it_runs_otherwise_than_it_was_asked_for() {
+    let with = |backend, mode| {
+        let how = How { backend, mode, ..How::default() };
+        ObservedChain { how, ..chain("eth0", Hook::Xdp, vec![member("a", 1)]) }
+    };
+    let (auto, native, generic) = (AttachMode::Auto, AttachMode::Native, AttachMode::Generic);
+    // (wanted, running, whether it is left as it is)
+    let table = [
+        (with(Backend::Auto, auto), with(Backend::Slots, native), true),
+        (with(Backend::Slots, auto), with(Backend::Slots, native), true),
+        (with(Backend::Fused, auto), with(Backend::Slots, native), false),
+        (with(Backend::Slots, auto), with(Backend::Libxdp, native), false),
+        (with(Backend::Slots, native), with(Backend::Slots, generic), false),
+        (with(Backend::Slots, generic), with(Backend::Slots, generic), true),
+        (with(Backend::Slots, auto), with(Backend::Tc, auto), true),
+        (with(Backend::Fused, auto), with(Backend::TcxFused, auto), true),
+        (with(Backend::TcFused, auto), with(Backend::TcxFused, auto), false),
+        // Nothing is known of how it runs.
+        (with(Backend::Fused, native), with(Backend::Auto, auto), true),
+    ];
+    for (wanted, running, left) in table {
+        let steps = plan(std::slice::from_ref(&wanted), std::slice::from_ref(&running));
+        assert_eq!(steps.is_empty(), left, "{:?} for {:?}", running.how, wanted.how);
+    }
 }
 
 /// The host after one step: an independent model of what the executor does.

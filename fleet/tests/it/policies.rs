@@ -4,10 +4,10 @@ use crate::wish::{policy, program};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::{Hook, Verdict, VerdictSet};
 use skep_fleet::policy::{
-    MemberError, PRIORITY_DEFAULT, PROGRAMS_MAX, PackageRange, PolicyDocument, PolicyError,
+    Attach, MemberError, PRIORITY_DEFAULT, PROGRAMS_MAX, PackageRange, PolicyDocument, PolicyError,
     ProgramDefaults, REVISION_BYTES_MAX, ResolvedPackage,
 };
-use skep_fleet::{PolicyRevision, selector::Selector};
+use skep_fleet::{AttachMode, Backend, How, PolicyRevision, selector::Selector};
 
 fn document(programs: &str) -> PolicyDocument {
     serde_json::from_str(&format!(
@@ -139,6 +139,27 @@ fn contradictory_revisions_are_refused() {
         },
         |e| matches!(e, E::TooManyPrograms { .. }),
     );
+    let foreign: fn(&PolicyError) -> bool = |e| matches!(e, E::ForeignHow { .. });
+    refused(|r| r.attach.backend = Backend::Tcx, foreign);
+    refused(|r| (r.attach.hook, r.attach.backend) = (Hook::TcEgress, Backend::Libxdp), foreign);
+    refused(|r| (r.attach.hook, r.attach.mode) = (Hook::TcEgress, AttachMode::Native), foreign);
+}
+
+#[test]
+fn how_to_attach_is_read_signed_and_left_out_where_nobody_asked() {
+    let text = r#"{ "interfaces": { "match": ["eth0"] }, "hook": "xdp", "backend": "fused",
+                    "mode": "native", "takeover": true, "allowGap": true }"#;
+    let attach: Attach = serde_json::from_str(text).unwrap();
+    let (backend, mode) = (Backend::Fused, AttachMode::Native);
+    assert_eq!(attach.how(), How { backend, mode, takeover: true, allow_gap: true });
+    let mut fw = policy("fw", &["eth0"], vec![program("m", "a/b", 1)]);
+    let plain = String::from_utf8(fw.to_json().unwrap()).unwrap();
+    for word in ["backend", "takeover", "allowGap", "native"] {
+        assert!(!plain.contains(word), "an older node must be able to read {plain}");
+    }
+    fw.attach = attach;
+    assert_eq!(PolicyRevision::from_json(&fw.to_json().unwrap()).unwrap(), fw);
+    assert!(serde_json::from_str::<Attach>(&text.replace("fused", "l3af")).is_err());
 }
 
 #[test]

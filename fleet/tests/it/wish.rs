@@ -6,7 +6,7 @@ use skep_artifact::digest::Digest;
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 use skep_fleet::policy::{Attach, InterfaceMatch, PinnedProgram};
 use skep_fleet::selector::{Labels, Selector};
-use skep_fleet::{ObservedChain, ObservedMember, PolicyRevision};
+use skep_fleet::{How, ObservedChain, ObservedMember, PolicyRevision};
 use std::collections::BTreeSet;
 
 pub(crate) fn program(name: &str, package: &str, priority: u32) -> PinnedProgram {
@@ -35,7 +35,7 @@ pub(crate) fn policy(
         revision: 1,
         removed: false,
         nodes: Selector::label("role", "edge"),
-        attach: Attach { interfaces: InterfaceMatch { patterns }, hook: Hook::Xdp },
+        attach: Attach::on(InterfaceMatch { patterns }, Hook::Xdp),
         programs,
     }
 }
@@ -65,7 +65,7 @@ pub(crate) fn member(name: &str, version: u64) -> ObservedMember {
 }
 
 pub(crate) fn chain(interface: &str, hook: Hook, members: Vec<ObservedMember>) -> ObservedChain {
-    ObservedChain { interface: interface.to_owned(), hook, members }
+    ObservedChain { interface: interface.to_owned(), hook, members, how: How::default() }
 }
 
 /// Chains on up to six places, each at most once, in any order.

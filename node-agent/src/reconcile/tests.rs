@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use skep_artifact::hook::{Failure as OnFailure, Hook, Mode, VerdictSet};
-use skep_fleet::ObservedMember;
+use skep_fleet::{How, ObservedMember};
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
@@ -213,7 +213,12 @@ mod deciding {
 
     fn chain(interface: &str, policy: &str, version: u64) -> WantedChain {
         let members = vec![member(policy, version)];
-        WantedChain { interface: interface.to_owned(), hook: Hook::Xdp, members }
+        WantedChain {
+            interface: interface.to_owned(),
+            hook: Hook::Xdp,
+            members,
+            how: How::default(),
+        }
     }
 
     fn wish(wanted: WantedChain) -> Wish {
@@ -439,9 +444,9 @@ mod deciding {
             let (Step::SwapChain { interface, hook, .. } | Step::DetachChain { interface, hook }) =
                 step;
             all.retain(|r| (&r.chain.interface, r.chain.hook) != (interface, *hook));
-            if let Step::SwapChain { members, .. } = step {
+            if let Step::SwapChain { members, how, .. } = step {
                 let (interface, members) = (interface.clone(), members.clone());
-                let chain = ObservedChain { interface, hook: *hook, members };
+                let chain = ObservedChain { interface, hook: *hook, members, how: *how };
                 all.push(Running { chain, generation });
             }
         }

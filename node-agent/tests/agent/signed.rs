@@ -147,10 +147,7 @@ pub(crate) fn policy(name: &str, interface: &str, programs: Vec<PinnedProgram>) 
         revision: 1,
         removed: false,
         nodes: Selector::label("role", "edge"),
-        attach: Attach {
-            interfaces: InterfaceMatch { patterns: vec![interface.to_owned()] },
-            hook: Hook::Xdp,
-        },
+        attach: Attach::on(InterfaceMatch { patterns: vec![interface.to_owned()] }, Hook::Xdp),
         programs,
     }
 }

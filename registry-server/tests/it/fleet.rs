@@ -22,10 +22,7 @@ fn revision(name: &str, number: u64, role: &str, package: &Package) -> PolicyRev
         revision: number,
         removed: false,
         nodes: Selector::label(ROLE, role),
-        attach: Attach {
-            interfaces: InterfaceMatch { patterns: vec!["eth*".to_owned()] },
-            hook: Hook::Xdp,
-        },
+        attach: Attach::on(InterfaceMatch { patterns: vec!["eth*".to_owned()] }, Hook::Xdp),
         programs: vec![PinnedProgram {
             name: "guard".parse().unwrap(),
             package: package.name.clone(),

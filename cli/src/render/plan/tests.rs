@@ -5,6 +5,7 @@ use crate::render::plain;
 use skep_artifact::config::ConfigValues;
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::{Failure, Hook, VerdictSet};
+use std::collections::BTreeMap;
 
 fn member(name: &str, priority: u32, version: &str) -> DesiredMember {
     DesiredMember {
@@ -35,7 +36,14 @@ fn sample() -> Plan {
         Change::Remove { member: boxed("old", 30, "1.0.0") },
     ];
     let after = vec![member("guard", 20, "1.4.2"), member("flows", 50, "0.9.0")];
-    let chain = ChainDiff { interface: "eth0".into(), hook: Hook::Xdp, changes, after };
+    let chain = ChainDiff {
+        interface: "eth0".into(),
+        hook: Hook::Xdp,
+        changes,
+        after,
+        asked_before: BTreeMap::new(),
+        asked: BTreeMap::new(),
+    };
     let same = |node: &str| NodeConflict {
         node: node.into(),
         conflict: Conflict::SamePriority {
