@@ -60,3 +60,23 @@ fn what_is_given_must_be_what_is_named() {
     let long = "x".repeat(skep_artifact::limits::README_BYTES_MAX + 1);
     assert!(matches!(build(&[(path, &OBJECT)], Some(&long)), Err(LayoutError::TooLarge { .. })));
 }
+
+#[test]
+fn a_section_of_no_known_name_leaves_the_type_to_the_author() {
+    // As L3AF's programs have it; of the same length, so the file stays whole.
+    let renamed = |to: &[u8; 9]| {
+        let mut object = OBJECT.clone();
+        for at in 0..object.len() - 9 {
+            if object[at..].starts_with(b"xdp.frags") {
+                object[at..at + 9].copy_from_slice(to);
+            }
+        }
+        object
+    };
+    let manifest = manifest_with("name = \"xdp_limiter\"", "name = \"xdp_plain\"");
+    let path = manifest.objects[0].path.clone();
+    let build = |object: &[u8]| layout::build(&manifest, &[(&path, object)], Some("x")).map(|_| ());
+    build(&renamed(b"own_limit")).unwrap();
+    let refused = build(&renamed(b"kprobe/tc")).unwrap_err().to_string();
+    assert!(refused.contains("its section `kprobe/tc` says otherwise"), "{refused}");
+}
