@@ -19,13 +19,17 @@ fn a_signed_folder_filters_real_packets_until_ctrl_c() {
     let folder = host.signed("firewall");
     let set = format!("blocklist={BLOCKED}/32");
     let key = host.public.clone();
-    let mut run = host.start("run", &[&folder, "-i", INTERFACE, "--key", &key, "--set", &set]);
+    let words = ["-i", INTERFACE, "--key", &key, "--set", &set, "--timing", "1"];
+    let words: Vec<&str> = [folder.as_str()].into_iter().chain(words).collect();
+    let mut run = host.start("run", &words);
     let started = run.event("started", |_| true);
     assert_eq!(started["name"], "firewall");
     assert_eq!(started["what"], "skep/firewall 0.1.0");
     let attached = kernel::attached_xdp(&host.node.namespace, INTERFACE).unwrap().unwrap();
     assert_eq!(attached.mode, "native");
 
+    // From the first reading on, packets are timed as well.
+    run.event("sample", |_| true);
     let receiver = Receiver::listen(&host.node.namespace, LISTENS_AT).unwrap();
     send(&host.node.peer, BLOCKED, LISTENS_AT, PACKETS, 2_000).unwrap();
     send(&host.node.peer, GOOD, LISTENS_AT, PACKETS, 2_000).unwrap();
@@ -36,7 +40,9 @@ fn a_signed_folder_filters_real_packets_until_ctrl_c() {
         move |event: &serde_json::Value| verdicts(event, "firewall", kind) == PACKETS
     };
     run.event("sample", counted("drop"));
-    run.event("sample", counted("pass"));
+    let counted = run.event("sample", counted("pass"));
+    let cost = counted["chain"]["members"][0]["ns_per_packet"].as_f64().unwrap();
+    assert!(cost > 0.0 && cost < 1e6, "{cost} ns a packet");
 
     let (code, said) = run.end(Signal::INT);
     assert_eq!(code, Some(0), "{said}");
@@ -220,4 +226,35 @@ fn a_process_without_the_rights_is_told_which_ones() {
     }
     assert!(within(&nobody, &["run", "--list"]).contains("CAP_BPF"));
     assert!(within(&nobody, &["top"]).contains("--socket FILE"));
+}
+
+#[test]
+fn every_backend_and_mode_of_this_kernel_can_be_asked_for() {
+    if !can_run("run_local::every_backend_and_mode_of_this_kernel_can_be_asked_for") {
+        return;
+    }
+    let host = Host::new("backends");
+    let limiter = host.signed("ratelimit");
+    let flows = host.signed("flowlog");
+    let cases: [(&str, &[&str], &str, &str); 6] = [
+        (&limiter, &["--backend", "slots"], "slots", "native"),
+        (&limiter, &["--backend", "fused"], "fused", "native"),
+        (&limiter, &["--backend", "slots", "--mode", "generic"], "slots", "generic"),
+        (&flows, &["--hook", "tc-ingress", "--backend", "tcx"], "tcx", ""),
+        (&flows, &["--hook", "tc-egress", "--backend", "fused"], "tcx-fused", ""),
+        (&flows, &["--hook", "tc-ingress", "--backend", "tc"], "tc", ""),
+    ];
+    for (folder, words, backend, mode) in cases {
+        let always = [folder, "-i", INTERFACE, "--key", host.public.as_str()];
+        let words: Vec<&str> = always.iter().chain(words).copied().collect();
+        let mut run = host.start(&words[5..].join(""), &words);
+        assert_eq!(run.event("started", |_| true)["backend"], backend, "{words:?}");
+        let sample = run.event("sample", |_| true);
+        assert_eq!(sample["chain"]["xdp_mode"], mode, "{words:?}");
+        let (code, said) = run.end(Signal::INT);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(host.is_clean(), "{words:?}");
+    }
+    let tc = ["run", &flows, "-i", INTERFACE, "--key", &host.public, "--mode", "native"];
+    host.fails(&tc, 2, &["--mode is for XDP"]);
 }
