@@ -17,6 +17,7 @@ use crate::error::{ApplyError, DetachError, EngineError, ObserveError};
 use crate::execute::Execution;
 use crate::features;
 use crate::kernel::sys;
+use crate::libxdp::config::Version as LibxdpVersion;
 use crate::lock;
 use crate::observe::{self, Look, ObservedChain};
 use crate::pins::{self, HookDir};
@@ -38,6 +39,9 @@ pub struct EngineConfig {
     pub counting: Counting,
     /// The folder in which libxdp's users keep their pins: theirs, when chains shall join them.
     pub libxdp_root: PathBuf,
+    /// The version of libxdp's protocol for chains of which Skep makes the first; whoever joins one
+    /// keeps its version. What the libxdp of the host speaks is [`LibxdpVersion::installed`].
+    pub libxdp_version: LibxdpVersion,
 }
 
 impl EngineConfig {
@@ -50,6 +54,7 @@ impl EngineConfig {
             pin_root: pin_root.into(),
             counting: Counting::default(),
             libxdp_root: PathBuf::from(Self::LIBXDP_ROOT),
+            libxdp_version: LibxdpVersion::default(),
         }
     }
 }
@@ -60,6 +65,7 @@ pub struct Engine {
     root: PathBuf,
     counting: Counting,
     libxdp_root: PathBuf,
+    libxdp_version: LibxdpVersion,
     kernel: OnceLock<Kernel>,
 }
 
@@ -76,11 +82,12 @@ impl Engine {
     /// Opens a pin root, probes the kernel, and removes what a killed run left behind. Running
     /// chains stay as they are.
     pub fn open(config: EngineConfig) -> Result<Self, EngineError> {
-        let EngineConfig { pin_root, counting, libxdp_root } = config;
+        let EngineConfig { pin_root, counting, libxdp_root, libxdp_version } = config;
         pins::prepare_root(&pin_root)
             .map_err(|source| EngineError::PinRoot { path: pin_root.clone(), source })?;
         features::may_load_programs()?;
-        let engine = Self { root: pin_root, counting, libxdp_root, kernel: OnceLock::new() };
+        let engine =
+            Self { root: pin_root, counting, libxdp_root, libxdp_version, kernel: OnceLock::new() };
         engine.sweep().map_err(EngineError::Sweep)?;
         Ok(engine)
     }
@@ -263,6 +270,7 @@ impl Engine {
             record: &wanted.record,
             members: &members,
             frags: wanted::frags(wanted),
+            libxdp_version: self.libxdp_version,
             mode: wanted.mode,
             running: look.seen.running().map(|folder| look.dir.generation(folder.number)),
             folder: plan.folder().unwrap_or_default(),

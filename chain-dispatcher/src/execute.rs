@@ -133,7 +133,10 @@ impl<'a> Execution<'a> {
         let index = self.job.spot.interface.index;
         match (program.link_id, program.mode) {
             (Some(id), _) => sys::link_by_id(id).and_then(|link| sys::link_detach(link.as_fd())),
-            (None, Some(mode)) => netlink::xdp_remove(index, mode),
+            (None, Some(mode)) => netlink::xdp_remove(index, mode).and_then(|()| {
+                let root = self.job.spot.libxdp_root;
+                backend::libxdp::forget(root, index, program.program_id)
+            }),
             (None, None) => Ok(()),
         }
         .map_err(|source| ApplyError::Switch { action: "take off the foreign program", source })

@@ -44,6 +44,7 @@ pub use fuse::FuseError;
 pub use kernel::netlink::XdpMode;
 pub use kinds::{Attachment, Backend, BackendChoice, Build, Chosen, UnknownBackend};
 pub use layout::{LAYOUT_VERSION, MEMBERS_MAX, SLOTS_MAX};
+pub use libxdp::config::Version as LibxdpVersion;
 pub use libxdp::pins::libxdp_root;
 pub use load::LoadError;
 pub use observe::{ObservedChain, ObservedMember};

@@ -437,7 +437,13 @@ fn take_over(seen: &Seen, wanted: &Wanted) -> Result<Vec<Step>, Blocked> {
     }
     match (seen.foreign.first(), wanted.foreign) {
         (Some(holder), Foreign::Refuse) => Err(Blocked::Held(holder.clone())),
-        _ => Ok(seen.foreign.iter().map(|p| Step::TakeOver { program: p.clone() }).collect()),
+        // With a dispatcher of libxdp's go its members, which are told but not attached themselves.
+        _ => Ok(seen
+            .foreign
+            .iter()
+            .filter(|program| program.run_priority.is_none())
+            .map(|program| Step::TakeOver { program: program.clone() })
+            .collect()),
     }
 }
 

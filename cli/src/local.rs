@@ -10,7 +10,7 @@ pub(crate) mod reading;
 pub(crate) mod seat;
 pub(crate) mod settings;
 
-use skep_chain_dispatcher::{EngineConfig, Observer};
+use skep_chain_dispatcher::{Observer, libxdp_root};
 use std::path::{Path, PathBuf};
 
 /// Where things lie on this host.
@@ -43,20 +43,20 @@ pub(crate) struct Places {
         help_heading = "Places"
     )]
     pub agent_pin_root: PathBuf,
-    /// Folder in which libxdp's own tools keep their pins
+    /// BPF file system in which libxdp's own tools keep their pins; they read the same variable
     #[arg(
         long,
-        env = "SKEP_LIBXDP_ROOT",
+        env = "LIBXDP_BPFFS",
         value_name = "DIR",
-        default_value = EngineConfig::LIBXDP_ROOT,
+        default_value = "/sys/fs/bpf",
         help_heading = "Places"
     )]
-    pub libxdp_root: PathBuf,
+    pub libxdp_bpffs: PathBuf,
 }
 
 impl Places {
     /// Looks at one of the pin roots.
     pub(crate) fn observe(&self, pin_root: &Path) -> Observer {
-        Observer::of(pin_root).with_libxdp_root(&self.libxdp_root)
+        Observer::of(pin_root).with_libxdp_root(libxdp_root(&self.libxdp_bpffs))
     }
 }

@@ -125,6 +125,12 @@ impl Node {
         self.folder.join("pins")
     }
 
+    /// The BPF file system that stands for the one that libxdp's tools share.
+    #[must_use]
+    pub fn libxdp_bpffs(&self) -> PathBuf {
+        self.folder.join("bpffs")
+    }
+
     /// How many hooks have a chain pinned. (A new BPF file system holds two files of the kernel's own.)
     ///
     /// # Errors
@@ -183,6 +189,7 @@ impl Node {
         let mut command = self.namespace.command(&programs::find("skep-agent")?);
         command.arg("run").args(arguments).arg("--state").arg(self.state());
         command.arg("--policy").arg(self.policy_file()).arg("--pin-root").arg(self.pin_root());
+        command.env("LIBXDP_BPFFS", self.libxdp_bpffs());
         let agent = Background::start("skep-agent", &mut command, &self.folder.join("agent.log"))?;
         let agent = self.agent.insert(agent);
         let socket = self.folder.join("state").join("agent.sock");
@@ -225,7 +232,8 @@ impl Node {
             .arg("--state")
             .arg(self.state())
             .arg("--pin-root")
-            .arg(self.pin_root());
+            .arg(self.pin_root())
+            .env("LIBXDP_BPFFS", self.libxdp_bpffs());
         process::run(&mut command)
     }
 
@@ -349,5 +357,6 @@ impl Drop for Node {
         self.agent = None;
         // The agent mounted it; without this it would outlive the folder.
         let _ = unmount(self.pin_root(), UnmountFlags::DETACH);
+        let _ = unmount(self.libxdp_bpffs(), UnmountFlags::DETACH);
     }
 }

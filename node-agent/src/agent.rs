@@ -20,7 +20,7 @@ use crate::socket::{self, Answer, Question, Request, Status};
 use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
 use skep_api::v1::sync::{Have, Report};
-use skep_chain_dispatcher::{Engine, EngineConfig, EngineError};
+use skep_chain_dispatcher::{Engine, EngineConfig, EngineError, LibxdpVersion, libxdp_root};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,12 +66,16 @@ pub enum StartError {
     Lock { path: PathBuf, source: std::io::Error },
 }
 
-/// Opens the engine over a pin root.
+/// Opens the engine over a pin root, and beside the pins of libxdp's own users.
 ///
 /// # Errors
 /// [`StartError::Engine`].
-pub fn open_engine(pin_root: &Path) -> Result<Engine, StartError> {
-    let config = EngineConfig::new(pin_root);
+pub fn open_engine(pin_root: &Path, libxdp_bpffs: &Path) -> Result<Engine, StartError> {
+    let config = EngineConfig {
+        libxdp_root: libxdp_root(libxdp_bpffs),
+        libxdp_version: LibxdpVersion::installed().unwrap_or_default(),
+        ..EngineConfig::new(pin_root)
+    };
     Engine::open(config).map_err(|source| StartError::Engine { source })
 }
 
@@ -83,7 +87,7 @@ pub fn open_node(settings: &Settings) -> Result<Node, StartError> {
     let labels = settings.identity.enrolled.as_ref().map(|e| e.labels.clone());
     let cache = Cache::open(&settings.state).map_err(|source| StartError::Cache { source })?;
     Node::open(Parts {
-        engine: open_engine(&settings.pin_root)?,
+        engine: open_engine(&settings.pin_root, &settings.libxdp_bpffs)?,
         policy: settings.policy.clone(),
         labels: labels.unwrap_or_default(),
         state: settings.state.clone(),

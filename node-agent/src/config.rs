@@ -21,6 +21,8 @@ pub struct Given {
     pub policy: PathBuf,
     /// Folder of the pins, on a bpffs or where one may be mounted. `--pin-root`, `SKEP_AGENT_PIN_ROOT`.
     pub pin_root: PathBuf,
+    /// The BPF file system of libxdp's own tools. `--libxdp-bpffs`, `LIBXDP_BPFFS`.
+    pub libxdp_bpffs: PathBuf,
     /// The local socket; `agent.sock` in the state folder when not given. `--socket`, `SKEP_AGENT_SOCKET`.
     pub socket: Option<PathBuf>,
     /// Longest wait of one long poll in seconds, 1 to 240. `--poll-secs`, `SKEP_AGENT_POLL_SECS`.
@@ -46,6 +48,7 @@ pub struct Settings {
     pub state: PathBuf,
     pub policy: NodePolicy,
     pub pin_root: PathBuf,
+    pub libxdp_bpffs: PathBuf,
     pub socket: PathBuf,
     pub poll_secs: u32,
     pub seeing: Seeing,
@@ -88,6 +91,7 @@ pub fn read(given: &Given) -> Result<Settings, Faults> {
             state: given.state.clone(),
             policy,
             pin_root: given.pin_root.clone(),
+            libxdp_bpffs: given.libxdp_bpffs.clone(),
             socket: given.socket.clone().unwrap_or_else(|| given.state.join("agent.sock")),
             poll_secs: given.poll_secs,
             seeing: given.seeing.clone(),
@@ -133,6 +137,7 @@ mod tests {
             state: folder.path().to_owned(),
             policy: folder.path().join("policy.toml"),
             pin_root: PathBuf::from("relative"),
+            libxdp_bpffs: PathBuf::from("/sys/fs/bpf"),
             socket: None,
             poll_secs: 0,
             seeing: Seeing::default(),

@@ -80,6 +80,13 @@ struct State {
 }
 
 #[derive(Args)]
+struct Libxdp {
+    /// The BPF file system in which libxdp's own tools keep their pins; they read the same variable.
+    #[arg(long, env = "LIBXDP_BPFFS", value_name = "DIR", default_value = "/sys/fs/bpf")]
+    libxdp_bpffs: PathBuf,
+}
+
+#[derive(Args)]
 struct Run {
     #[command(flatten)]
     state: State,
@@ -89,6 +96,8 @@ struct Run {
     /// Folder of the pins.
     #[arg(long, env = "SKEP_AGENT_PIN_ROOT", default_value = "/sys/fs/bpf/skep")]
     pin_root: PathBuf,
+    #[command(flatten)]
+    libxdp: Libxdp,
     /// Local socket; agent.sock in the state folder when left out.
     #[arg(long, env = "SKEP_AGENT_SOCKET")]
     socket: Option<PathBuf>,
@@ -118,6 +127,8 @@ struct Detach {
     /// Folder of the pins.
     #[arg(long, env = "SKEP_AGENT_PIN_ROOT", default_value = "/sys/fs/bpf/skep")]
     pin_root: PathBuf,
+    #[command(flatten)]
+    libxdp: Libxdp,
     /// Every chain of this node.
     #[arg(long, conflicts_with_all = ["interface", "hook"])]
     all: bool,
@@ -140,6 +151,7 @@ impl Run {
             state: self.state.state.clone(),
             policy: self.policy.clone(),
             pin_root: self.pin_root.clone(),
+            libxdp_bpffs: self.libxdp.libxdp_bpffs.clone(),
             socket: self.socket.clone(),
             poll_secs: self.poll_secs,
             seeing: self.seeing.clone(),
@@ -281,12 +293,12 @@ fn run_detach(detach: &Detach) -> Result<()> {
 }
 
 fn detach_here(detach: &Detach) -> Result<Vec<Place>> {
-    let engine = agent::open_engine(&detach.pin_root)?;
+    let engine = agent::open_engine(&detach.pin_root, &detach.libxdp.libxdp_bpffs)?;
     let place = |at: HookPoint| Place { interface: at.interface, hook: at.hook };
     match (&detach.interface, detach.hook) {
         (Some(interface), Some(hook)) => {
             let at = HookPoint { interface: interface.clone(), hook };
-            let ran = engine.observe_hook(&at)?.link_id.is_some();
+            let ran = engine.observe_hook(&at)?.attachment.is_some();
             engine.detach(&at)?;
             Ok(if ran { vec![place(at)] } else { Vec::new() })
         }

@@ -210,11 +210,15 @@ pub(crate) fn clear_beside(
 
 /// Removes the pins of a chain once no packet is inside it any more: without its links the functions
 /// of its dispatcher would be its own again, and a packet would pass its members unseen.
-fn forget(libxdp_root: &Path, ifindex: u32, dispatcher: u32) -> io::Result<()> {
-    sys::wait_for_running_programs()?;
+pub(crate) fn forget(libxdp_root: &Path, ifindex: u32, dispatcher: u32) -> io::Result<()> {
     let root = Root::at(libxdp_root);
+    let folder = root.chain(ifindex, dispatcher);
+    if !folder.path().is_dir() {
+        return Ok(());
+    }
+    sys::wait_for_running_programs()?;
     let lock = root.lock()?;
-    root.chain(ifindex, dispatcher).remove(lock.as_ref())
+    folder.remove(lock.as_ref())
 }
 
 /// The chain of libxdp's protocol that an interface runs, unless a link holds it: nobody else can

@@ -23,6 +23,7 @@ use crate::error::{ApplyError, ObserveError};
 use crate::kernel::netlink::Interface;
 use crate::kinds::{Attachment, Backend, Build};
 use crate::layout;
+use crate::libxdp::config::Version as LibxdpVersion;
 use crate::load::Frags;
 use crate::pins::{self, GenerationDir, HookDir};
 use crate::record::ChainRecord;
@@ -47,6 +48,8 @@ pub(crate) struct Job<'a> {
     /// In order.
     pub(crate) members: &'a [&'a Member],
     pub(crate) frags: Frags,
+    /// Of a libxdp chain that is made anew.
+    pub(crate) libxdp_version: LibxdpVersion,
     pub(crate) mode: XdpModeChoice,
     /// The folder of the running chain, whose state and settings are carried over.
     pub(crate) running: Option<GenerationDir>,

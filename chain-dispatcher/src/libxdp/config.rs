@@ -20,12 +20,13 @@ const DEV_BOUND_AT: usize = V2_BYTES;
 const V3_BYTES: usize = V2_BYTES + 4;
 const _: () = assert!(V1_BYTES == 84 && V2_BYTES == 124 && V3_BYTES == 128);
 
-/// The versions that can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Version {
+/// The versions of libxdp's protocol that can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Version {
     /// libxdp 1.3.0 to 1.5.8, among them those of Debian 12 and 13.
+    #[default]
     V2,
-    /// libxdp since 1.6.0. Older ones do not even show such a chain.
+    /// libxdp since 1.6.0, which does not add to older chains. Older ones do not even show this one.
     V3,
 }
 

@@ -36,9 +36,17 @@ pub(crate) struct Dispatcher {
     functions: Vec<u32>,
 }
 
+/// The dispatcher of a version, as an object file.
+pub(crate) fn object(version: Version) -> &'static [u8] {
+    match version {
+        Version::V2 => &V2.0,
+        Version::V3 => &V3.0,
+    }
+}
+
 /// What tells one version of our dispatchers from another.
 pub(crate) fn identity() -> Digest {
-    Digest::of(&[&V2.0, &V3.0].concat())
+    Digest::of(&[object(Version::V2), object(Version::V3)].concat())
 }
 
 /// Loads a dispatcher for as many members as `config` has slots.
@@ -61,16 +69,12 @@ pub(crate) fn load(config: &Config) -> Result<Dispatcher, LoadError> {
 }
 
 fn prepare(config: &Config) -> Result<Prepared, LoadError> {
-    let bytes = match config.version {
-        Version::V2 => &V2.0,
-        Version::V3 => &V3.0,
-    };
     let block = EncodedConfig {
         globals: BTreeMap::from([(CONFIG_GLOBAL.to_owned(), config.to_bytes())]),
         maps: BTreeMap::new(),
     };
     load::prepare(Request {
-        bytes,
+        bytes: object(config.version),
         program: recognise::DISPATCHER_NAME,
         hook: Hook::Xdp,
         config: &block,

@@ -5,6 +5,7 @@
 pub(crate) mod chain;
 pub(crate) mod config;
 pub(crate) mod dispatcher;
+mod installed;
 pub(crate) mod metadata;
 pub(crate) mod order;
 pub(crate) mod pins;

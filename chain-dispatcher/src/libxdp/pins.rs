@@ -4,7 +4,6 @@
 //! `<root>/dispatch-<ifindex>-<dispatcher's program id>/prog<n>-{link,prog}`; the dispatcher itself is
 //! not pinned. The lock is on the folder `<root>`, held while pins are read or changed and no longer.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +12,6 @@ use rustix::fs::FlockOperation;
 
 use crate::pins::remove_folder;
 
-/// The folder that libxdp uses unless its environment names another.
-const USUAL_ROOT: &str = "/sys/fs/bpf";
 /// libxdp's folder in its BPF file system.
 const FOLDER: &str = "xdp";
 
@@ -36,11 +33,10 @@ pub(crate) struct Lock {
     _folder: File,
 }
 
-/// The folder that libxdp's users on this host keep their pins in: in the BPF file system that their
-/// environment variable `LIBXDP_BPFFS` names, else in the usual one. `lookup` reads the environment.
-pub fn libxdp_root(lookup: impl Fn(&str) -> Option<OsString>) -> PathBuf {
-    let named = lookup("LIBXDP_BPFFS").filter(|path| !path.is_empty());
-    named.map_or_else(|| PathBuf::from(USUAL_ROOT), PathBuf::from).join(FOLDER)
+/// The folder that libxdp's users keep their pins in, under the BPF file system that they use: the
+/// one that their environment variable `LIBXDP_BPFFS` names, else `/sys/fs/bpf`.
+pub fn libxdp_root(bpffs: &Path) -> PathBuf {
+    bpffs.join(FOLDER)
 }
 
 impl Root {
@@ -105,16 +101,8 @@ mod tests {
 
     #[test]
     fn names_are_those_of_libxdp() {
-        let chain = Root::at(Path::new("/sys/fs/bpf/xdp")).chain(2, 77);
+        let chain = Root::at(&libxdp_root(Path::new("/sys/fs/bpf"))).chain(2, 77);
         assert_eq!(chain.program(0), Path::new("/sys/fs/bpf/xdp/dispatch-2-77/prog0-prog"));
         assert_eq!(chain.link(9), Path::new("/sys/fs/bpf/xdp/dispatch-2-77/prog9-link"));
-    }
-
-    #[test]
-    fn the_environment_names_another_file_system() {
-        assert_eq!(libxdp_root(|_| None), Path::new("/sys/fs/bpf/xdp"));
-        assert_eq!(libxdp_root(|_| Some("".into())), Path::new("/sys/fs/bpf/xdp"));
-        let named = libxdp_root(|name| (name == "LIBXDP_BPFFS").then(|| "/run/bpf".into()));
-        assert_eq!(named, Path::new("/run/bpf/xdp"));
     }
 }

@@ -10,8 +10,8 @@ use crate::local::seat::{Held, Place, Seat, Seats, Standing, Stored, Wish};
 use anyhow::Context as _;
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::{
-    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, Member,
-    MemberCounters, ObservedChain, Observer, Sampling, XdpModeChoice,
+    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, LibxdpVersion,
+    Member, MemberCounters, ObservedChain, Observer, Sampling, XdpModeChoice, libxdp_root,
 };
 
 /// What stands for the policy in the name of a member: nobody's, a person's at the keyboard.
@@ -87,7 +87,8 @@ impl Host {
         }
         let seats = Seats::open(&places.run_state)?;
         let config = EngineConfig {
-            libxdp_root: places.libxdp_root.clone(),
+            libxdp_root: libxdp_root(&places.libxdp_bpffs),
+            libxdp_version: LibxdpVersion::installed().unwrap_or_default(),
             ..EngineConfig::new(places.run_pin_root.clone())
         };
         let engine = Engine::open(config).context("This host cannot run chains.")?;

@@ -154,6 +154,7 @@ fn detaching_works_through_the_agent_and_without_it() {
         let mut detach = node.namespace.command(&programs::find("skep").unwrap());
         detach.args(["--json", "node", "detach", "--all", "--socket"]).arg(node.socket());
         detach.arg("--state").arg(node.state()).arg("--pin-root").arg(node.pin_root());
+        detach.env("LIBXDP_BPFFS", node.libxdp_bpffs());
         let said = process::run(&mut detach).unwrap().expect_success().unwrap();
         let said: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(said["detached"][0]["interface"], INTERFACE);

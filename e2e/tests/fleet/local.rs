@@ -61,7 +61,7 @@ impl Host {
         command.env("SKEP_RUN_PIN_ROOT", self.file("run-pins"));
         command.env("SKEP_RUN_STATE", self.file("run-state"));
         command.env("SKEP_AGENT_PIN_ROOT", self.node.pin_root());
-        command.env("SKEP_LIBXDP_ROOT", self.file("run-pins/libxdp"));
+        command.env("LIBXDP_BPFFS", self.node.libxdp_bpffs());
     }
 
     pub(crate) fn skep(&self, words: &[&str]) -> Finished {

@@ -20,7 +20,7 @@ fn on(stage: &Stage, node: &Node, words: &[&str]) -> Finished {
         .env("SKEP_RUN_PIN_ROOT", node.pin_root().join("run"))
         .env("SKEP_RUN_STATE", node.state().join("run"))
         .env("SKEP_AGENT_PIN_ROOT", node.pin_root())
-        .env("SKEP_LIBXDP_ROOT", node.pin_root().join("libxdp"));
+        .env("LIBXDP_BPFFS", node.libxdp_bpffs());
     process::run(&mut command).unwrap()
 }
 

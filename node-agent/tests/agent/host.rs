@@ -2,7 +2,7 @@
 //! state folder. Removed when dropped.
 
 use skep_artifact::hook::Hook;
-use skep_chain_dispatcher::{Engine, EngineConfig, HookPoint, ObservedChain};
+use skep_chain_dispatcher::{Engine, EngineConfig, HookPoint, ObservedChain, libxdp_root};
 use skep_fleet::selector::Labels;
 use skep_node_agent::cache::Cache;
 use skep_node_agent::identity::{self, Enrolled};
@@ -80,7 +80,13 @@ impl Host {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        Engine::open(EngineConfig::new(&self.pins)).unwrap()
+        let libxdp_root = libxdp_root(&self.libxdp_bpffs());
+        Engine::open(EngineConfig { libxdp_root, ..EngineConfig::new(&self.pins) }).unwrap()
+    }
+
+    /// The BPF file system that stands for the one that libxdp's tools share.
+    pub(crate) fn libxdp_bpffs(&self) -> PathBuf {
+        self.pins.with_file_name("bpffs")
     }
 
     pub(crate) fn cache(&self) -> Cache {
@@ -143,6 +149,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.pins).output();
+        let _ = Command::new("umount").arg(self.libxdp_bpffs()).output();
         let _ = Command::new("ip").args(["netns", "del", &self.namespace]).output();
     }
 }

@@ -54,7 +54,7 @@ fn program(host: &Host, arguments: &[&str]) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{}", host.namespace)).arg("--");
     command.arg(env!("CARGO_BIN_EXE_skep-agent")).args(arguments);
-    command.arg("--state").arg(&host.state);
+    command.arg("--state").arg(&host.state).env("LIBXDP_BPFFS", host.libxdp_bpffs());
     command
 }
 

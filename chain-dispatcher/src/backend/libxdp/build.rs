@@ -88,7 +88,7 @@ impl Builder for Libxdp {
         let there = find(job.spot.libxdp_root, job.spot.interface)?;
         let own = own_programs(job.spot.dir)?;
         let (replaced, version, dev_bound, members) = match there {
-            None => (None, Version::V2, false, Vec::new()),
+            None => (None, job.libxdp_version, false, Vec::new()),
             Some(there) => {
                 let Config { version, dev_bound, slots, .. } = there.config;
                 let theirs = there.members.into_iter().zip(slots);

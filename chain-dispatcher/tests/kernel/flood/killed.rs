@@ -232,6 +232,9 @@ fn one_life(order: &Order, late: Duration) -> Life {
 
 /// What is there right after a death, before anybody has opened the pins: a chain of two.
 fn whole(place: &Place, hook: Hook) {
-    let chain = Observer::of(&place.root).observe_hook(&at(hook)).unwrap();
+    let chain = Observer::of(&place.root)
+        .with_libxdp_root(place.libxdp_root())
+        .observe_hook(&at(hook))
+        .unwrap();
     assert_eq!(chain.members.len(), 2, "{chain:?}");
 }
