@@ -7,8 +7,6 @@
     reason = "bpf(2) has no safe wrapper in libc; every block argues its safety"
 )]
 
-mod extensions;
-
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -18,17 +16,16 @@ use std::path::Path;
 use super::attr::{
     BtfAnswer, BtfLoad, CMD_BTF_GET_FD_BY_ID, CMD_BTF_LOAD, CMD_LINK_CREATE, CMD_LINK_DETACH,
     CMD_LINK_GET_FD_BY_ID, CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE,
-    CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET, CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN,
-    CMD_PROG_GET_FD_BY_ID, CMD_PROG_LOAD, CMD_PROG_QUERY, CMD_PROG_TEST_RUN, HookQuery, LinkAnswer,
-    LinkCreate, MapAnswer, MapCreate, MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramLoad,
-    ProgramRun, address, length, raw,
+    CMD_MAP_GET_FD_BY_ID, CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET,
+    CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_GET_FD_BY_ID, CMD_PROG_LOAD, CMD_PROG_QUERY,
+    CMD_PROG_TEST_RUN, ExtensionLink, HookQuery, LinkAnswer, LinkCreate, MapAnswer, MapCreate,
+    MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramDetails, ProgramLoad, ProgramRun,
+    address, length, raw,
 };
 use super::objects::{
     Attached, LinkInfo, LoadRefused, MapInfo, MapShape, MapSpec, ProgramInfo, ProgramSpec, TestRun,
     object_name, text, value_bytes,
 };
-
-pub(crate) use extensions::{extend, prog_btf, prog_maps};
 
 /// Room for what the verifier says. It keeps the end of a longer log only when asked for, so this
 /// is generous; the last lines are what people need.
@@ -36,6 +33,8 @@ const VERIFIER_LOG_BYTES: usize = 4 << 20;
 
 /// `BPF_F_REPLACE`: update a link only if it runs the program we expect.
 const F_REPLACE: u32 = 1 << 2;
+/// Maps that one program can use: the kernel's `MAX_USED_MAPS`.
+const MAPS_MAX: usize = 64;
 /// Programs and links that one tcx hook can hold: the kernel's `BPF_MPROG_MAX`.
 const QUERY_MAX: usize = 64;
 /// More links than any host has; ends a walk that races with somebody who makes them for ever.
@@ -322,6 +321,53 @@ pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
         program_id: info.program_id,
         ifindex: info.ifindex,
     })
+}
+
+/// Makes a loaded extension run in place of a function of `target`: of the one it was verified
+/// against or, since Linux 5.10, of another with the same function. It does so as long as the link
+/// lives. `function` is the id of the function in the type information of `target`.
+pub(crate) fn extend(
+    extension: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    function: u32,
+) -> io::Result<OwnedFd> {
+    let mut attr = ExtensionLink {
+        prog_fd: raw(extension),
+        target_fd: raw(target),
+        target_btf_id: function,
+        ..ExtensionLink::default()
+    };
+    // SAFETY: the attribute holds no pointers.
+    unsafe { bpf_fd(CMD_LINK_CREATE, &mut attr) }
+}
+
+/// The maps that a program uses. Needs CAP_SYS_ADMIN. One that goes away meanwhile is left out.
+pub(crate) fn prog_maps(program: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
+    let mut ids = [0u32; MAPS_MAX];
+    let mut info = ProgramDetails {
+        maps: length(MAPS_MAX)?,
+        map_ids: ids.as_mut_ptr() as u64,
+        ..Default::default()
+    };
+    let mut attr = ObjectQuery {
+        bpf_fd: raw(program),
+        info_len: length(size_of::<ProgramDetails>())?,
+        info: std::ptr::from_mut(&mut info) as u64,
+    };
+    // SAFETY: `info` is writable for `info_len` bytes and `ids` for as many ids as `info` says, and
+    // both outlive the call.
+    unsafe { bpf(CMD_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    let found = (info.maps as usize).min(MAPS_MAX);
+    Ok(ids[..found].iter().filter_map(|id| by_id(CMD_MAP_GET_FD_BY_ID, *id).ok()).collect())
+}
+
+/// A program's type information; none if it was loaded without. Needs CAP_SYS_ADMIN.
+pub(crate) fn prog_btf(program: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
+    let details: ProgramDetails = object_info(program)?;
+    if details.btf_id == 0 {
+        return Ok(None);
+    }
+    btf_bytes(details.btf_id).map(Some)
 }
 
 /// What is attached to a tcx hook, in the order in which packets meet it.

@@ -1,12 +1,14 @@
 //! Chains that are shared with libxdp's own tools: Debian's `xdp-loader` shows, extends, thins and
 //! unloads ours, and we do the same with its chain.
 
+mod sharing;
+
 use std::path::PathBuf;
 use std::process::Command;
 
 use skep_artifact::hook::{Hook, Mode, Verdict, VerdictSet};
 use skep_chain_dispatcher::{
-    ApplyError, Attachment, Backend, BackendChoice, Chain, Member, ObservedChain,
+    ApplyError, Attachment, Backend, BackendChoice, Chain, Engine, Member, ObservedChain,
 };
 
 use crate::place::{Place, answering, at, chain, compile, packet};
@@ -84,7 +86,7 @@ fn load_theirs(place: &Place, source: &str) {
     xdp_loader(place, &["load", "skep0", object.to_str().unwrap()]);
 }
 
-fn verdict(engine: &skep_chain_dispatcher::Engine) -> i32 {
+fn verdict(engine: &Engine) -> i32 {
     engine.test_run(&at(Hook::Xdp), &packet(), 1).unwrap().unwrap().code
 }
 
