@@ -12,8 +12,9 @@ use proptest::sample::Index;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 
 use crate::fuse::asm::{R, R0, R1, instruction};
+use crate::fuse::constants::{Moved, Pool, redirect};
 use crate::fuse::walk::{self, Answers, Ending, Member, Place};
-use crate::fuse::{FuseError, Fused, License, Part, fuse};
+use crate::fuse::{self, FuseError, Fused, License, Part};
 
 const PLACE: Place = Place { hook: Hook::Xdp, ending: Ending::AsItIs };
 
@@ -62,7 +63,7 @@ fn walk_of(members: usize) -> crate::fuse::Main {
 }
 
 fn join(parts: &[Part<'_>]) -> Result<Fused, FuseError> {
-    fuse(parts, &walk_of(parts.len()))
+    fuse::fuse(parts, &walk_of(parts.len()))
 }
 
 /// Where every call and function address of the result leads.
@@ -162,6 +163,28 @@ fn one_program_has_one_licence() {
 fn a_function_that_calls_itself_is_an_answer_and_not_an_endless_search() {
     let code = [line(0x85, 0, 1, 0, -1), line(0x95, 0, 0, 0, 0)];
     assert!(matches!(join(&[part(&code)]).unwrap_err(), FuseError::DamagedCode { .. }));
+}
+
+#[test]
+fn constants_of_two_objects_move_into_one_map_and_other_maps_stay() {
+    let mut pool = Pool::default();
+    assert_eq!((pool.add(&[1; 5]), pool.add(&[2; 9])), (Some(0), Some(8)));
+    assert_eq!(pool.bytes, [&[1; 5][..], &[0; 3], &[2; 9]].concat());
+    let wide = |kind, map, offset| [line(0x18, 1, kind, 0, map), line(0, 0, 0, 0, offset)];
+    // An address in the map that moves, one in another, the map itself, and half a wide one.
+    let mut code = [wide(2, 7, 4), wide(2, 6, 4), wide(1, 7, 0)].concat();
+    code.push(line(0x18, 1, 2, 0, 7));
+    redirect(&mut code, Moved { from: 7, to: 9, by: 8 });
+    let numbers: Vec<i32> = code.iter().map(|line| line.imm).collect();
+    assert_eq!(numbers, [9, 12, 6, 4, 7, 0, 7]);
+}
+
+#[test]
+fn a_program_that_tail_calls_is_told_from_one_that_only_loads_such_a_number() {
+    let calls = [line(0x85, 0, 0, 0, 12), line(0x95, 0, 0, 0, 0)];
+    let loads = [line(0x18, 1, 0, 0, 12), line(0, 0, 0, 0, 12), line(0x85, 0, 1, 0, 12)];
+    assert_eq!(fuse::answers(&calls), Answers::ByTailCall);
+    assert_eq!(fuse::answers(&loads), Answers::Itself);
 }
 
 /// A real object as it stands before relocation: code, function types, type information.
