@@ -85,6 +85,7 @@ fn completion_scripts_come_for_every_shell() {
     }
 }
 
+#[cfg(feature = "local")]
 #[test]
 fn running_and_watching_are_in_the_help_and_complete_in_shells() {
     let desk = Desk::new();
