@@ -9,7 +9,7 @@ use skep_fleet::plan::Step;
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
     #[error("{at}: {}", explain(.source))]
-    Apply { at: HookPoint, source: ApplyError },
+    Apply { at: HookPoint, source: Box<ApplyError> },
     #[error("{at}: the chain could not be taken off. {}", explain(.source))]
     Detach { at: HookPoint, source: DetachError },
     #[error("{interface}: the chain to load is not the one that was planned.")]
@@ -22,7 +22,7 @@ impl ExecuteError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Apply { source, .. } => matches!(
-                source,
+                **source,
                 ApplyError::InterfaceGone { .. }
                     | ApplyError::Foreign { .. }
                     | ApplyError::BackendUnavailable { .. }
@@ -56,7 +56,8 @@ pub fn execute(engine: &Engine, step: &Step, ready: Option<&Chain>) -> Result<()
         Step::SwapChain { interface, .. } => {
             let chain =
                 ready.ok_or_else(|| ExecuteError::NotReady { interface: interface.clone() })?;
-            let failed = |source| ExecuteError::Apply { at: chain.at.clone(), source };
+            let failed =
+                |source| ExecuteError::Apply { at: chain.at.clone(), source: Box::new(source) };
             engine.apply(chain).map(drop).map_err(failed)
         }
         Step::DetachChain { interface, hook } => {

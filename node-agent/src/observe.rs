@@ -23,18 +23,19 @@ pub struct Seen {
     chains: Vec<engine::ObservedChain>,
 }
 
-/// Asks the kernel on which hooks it can run a chain.
+/// Asks the kernel on which hooks it can run a chain, and with which backends.
 #[must_use]
 pub fn features() -> Vec<Feature> {
-    let probed = |hook: Hook| {
-        let refused = features::probe(hook).err();
-        Feature {
-            name: format!("{hook} chains"),
-            supported: refused.is_none(),
-            reason: refused.as_ref().map(|refused| explain(refused)).unwrap_or_default(),
-        }
+    let feature = |name: String, refused: Option<engine::Unsupported>| Feature {
+        name,
+        supported: refused.is_none(),
+        reason: refused.as_ref().map(|refused| explain(refused)).unwrap_or_default(),
     };
-    Hook::ALL.map(probed).to_vec()
+    let hooks =
+        Hook::ALL.map(|hook| feature(format!("{hook} chains"), features::probe(hook).err()));
+    let backends = engine::Backend::ALL
+        .map(|backend| feature(format!("backend {backend}"), features::offers(backend).err()));
+    hooks.into_iter().chain(backends).collect()
 }
 
 /// Looks at pins and kernel.

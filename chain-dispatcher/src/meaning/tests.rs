@@ -31,7 +31,7 @@ impl Blob {
     }
 
     fn int(&mut self, name: &str, size: u32, encoding: u32) -> u32 {
-        self.add(name, 1, 0, size, &[encoding << 24 | size * 8])
+        self.add(name, 1, 0, size, &[(encoding << 24) | (size * 8)])
     }
 
     fn structure(&mut self, name: &str, size: u32, fields: &[(&str, u32, u32)]) -> u32 {

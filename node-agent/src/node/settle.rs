@@ -18,7 +18,8 @@ impl Node {
         let running =
             |place: &Place| self.pass.seen.running.iter().find(|r| place_of(&r.chain) == *place);
         let fine = prepared.wishes.iter().filter(|wish| {
-            running(&wish.place).is_some_and(|r| wish.wanted.as_ref().is_ok_and(|w| r.chain.serves(w)))
+            running(&wish.place)
+                .is_some_and(|r| wish.wanted.as_ref().is_ok_and(|w| r.chain.serves(w)))
         });
         for wish in fine {
             let Some(running) = running(&wish.place) else { continue };

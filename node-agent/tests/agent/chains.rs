@@ -3,6 +3,7 @@
 use crate::host::{Host, NOW, converge, pass};
 use crate::signed::{Code, DROP, PASS, Publisher, policy, revised, state, trusting};
 use skep_artifact::hook::{Hook, Mode};
+use skep_chain_dispatcher::Backend;
 use skep_node_agent::detached;
 
 #[test]
@@ -252,7 +253,9 @@ fn a_damaged_blob_is_never_loaded_and_is_asked_for_again() {
 fn a_node_says_hook_by_hook_what_its_kernel_can_run_and_why_not() {
     let features = skep_node_agent::observe::features();
     let names: Vec<&str> = features.iter().map(|f| f.name.as_str()).collect();
-    assert_eq!(names, ["xdp chains", "tc-ingress chains", "tc-egress chains"]);
+    assert_eq!(names[..3], ["xdp chains", "tc-ingress chains", "tc-egress chains"]);
+    let backends = Backend::ALL.map(|backend| format!("backend {backend}"));
+    assert_eq!(names[3..], backends);
     for feature in &features {
         assert_eq!(feature.supported, feature.reason.is_empty(), "{feature:?}");
     }
