@@ -4,36 +4,32 @@
 
 use crate::cache::Cache;
 use crate::config::Settings;
-use crate::detached;
-use crate::drops;
 use crate::explain::explain;
 use crate::facts;
 use crate::fetch::{Fetched, Fetcher, Needed};
 use crate::interfaces::Watch;
-use crate::ledger::Place;
 use crate::link::{Contact, Offered, Poll, Reports};
 use crate::metrics_server::{self, About};
 use crate::node::{Node, NodeError, Parts};
 use crate::observe;
 use crate::report::{self, Due};
-use crate::socket::{self, Answer, Question, Request, Status};
+use crate::socket::{self, Question};
 use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
 use skep_api::v1::sync::{Have, Report};
 use skep_chain_dispatcher::{Engine, EngineConfig, EngineError, LibxdpVersion, libxdp_root};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+mod answers;
+
 /// How often counters are read while packets move.
 const LIVELY_PERIOD: Duration = Duration::from_secs(2);
 /// How often the host is looked at for drift while nothing moves.
 const QUIET_TICKS: u32 = 3;
-/// Longest time that somebody may have packets timed without asking again.
-const TIMING_SECS_MAX: u32 = 3600;
 /// How often chains that failed for a passing reason are tried again.
 const FORGIVE_PERIOD: Duration = Duration::from_secs(30);
 /// A burst of interface changes (a container starting) is waited out for this long, then looked at once.
@@ -334,87 +330,10 @@ impl Agent {
             Due::No => {}
         }
     }
-
-    fn answer(&mut self, request: Request) -> Answer {
-        match request {
-            Request::Status => Answer::Status(Box::new(self.status())),
-            Request::Chains => Answer::Chains { chains: self.node.summary().chains },
-            Request::Plan => match self.node.plan(facts::now()) {
-                Ok(decision) => Answer::Plan {
-                    steps: decision.steps.iter().map(ToString::to_string).collect(),
-                    notes: decision.notes,
-                },
-                Err(error) => refused("node.plan", &error),
-            },
-            Request::DetachAll => match detached::mark_all(&self.settings.state) {
-                Ok(()) => self.detached(),
-                Err(error) => refused("node.storage", &error),
-            },
-            Request::Detach { interface, hook } => {
-                let place = Place { interface, hook };
-                match detached::mark(&self.settings.state, place) {
-                    Ok(()) => self.detached(),
-                    Err(error) => refused("node.storage", &error),
-                }
-            }
-            Request::Drops(_) => Answer::Drops { pin_root: self.settings.pin_root.clone() },
-            Request::Time { interface, hook, one_in, secs } => {
-                let time = Duration::from_secs(u64::from(secs.min(TIMING_SECS_MAX)));
-                match self.node.time_for(&interface, hook, one_in, time) {
-                    Ok(places) => Answer::Timed { places },
-                    Err(error) => refused(drops::seeing_code(&error), &error),
-                }
-            }
-            Request::Resume => match detached::lift(&self.settings.state) {
-                Ok(()) => {
-                    self.look_again();
-                    Answer::Resumed
-                }
-                Err(error) => refused("node.storage", &error),
-            },
-        }
-    }
-
-    /// Takes off what the marker names, and says what went.
-    fn detached(&mut self) -> Answer {
-        let places = |agent: &Self| -> BTreeSet<Place> {
-            let chains = agent.node.summary().chains;
-            chains.into_iter().map(|c| Place { interface: c.interface, hook: c.hook }).collect()
-        };
-        let before = places(self);
-        self.look_again();
-        let after = places(self);
-        Answer::Detached { places: before.difference(&after).cloned().collect() }
-    }
-
-    fn status(&self) -> Status {
-        let summary = self.node.summary();
-        let contact = match &*self.contact.borrow() {
-            Contact::None => "The server was not called yet.".to_owned(),
-            Contact::Fine => "The server answers.".to_owned(),
-            Contact::Lost(why) => format!("The server does not answer: {why}"),
-        };
-        Status {
-            name: self.settings.identity.name.to_string(),
-            server: self.settings.identity.server.clone(),
-            contact,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            seen: summary.seen,
-            applied: summary.applied,
-            refusal: summary.refusal,
-            notes: summary.notes,
-            chains: summary.chains.len(),
-        }
-    }
 }
 
 fn ticks(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-fn refused(code: &str, error: &dyn std::error::Error) -> Answer {
-    Answer::Refused { code: code.to_owned(), message: explain(error) }
 }
