@@ -44,7 +44,7 @@ fn passing(name: &str, priority: u32) -> Member {
 }
 
 /// Runs xdp-loader in the test's own BPF file system and gives what it prints.
-fn xdp_loader(place: &Place, arguments: &[&str]) -> String {
+pub(crate) fn xdp_loader(place: &Place, arguments: &[&str]) -> String {
     let bpffs = place.libxdp_bpffs();
     if !bpffs.is_dir() {
         std::fs::create_dir(&bpffs).unwrap();
@@ -75,7 +75,7 @@ fn shown(place: &Place) -> Vec<(u32, String, u32)> {
 }
 
 /// A compiled object as a file, for xdp-loader.
-fn file(place: &Place, name: &str, source: &str) -> PathBuf {
+pub(crate) fn file(place: &Place, name: &str, source: &str) -> PathBuf {
     let path = place.root.with_file_name(name);
     std::fs::write(&path, compile(source).bytes()).unwrap();
     path

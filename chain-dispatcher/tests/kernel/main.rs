@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 #![expect(clippy::print_stderr, reason = "a skipped test is shown")]
 
+mod against;
 mod blame;
 mod chains;
 mod clsact;
