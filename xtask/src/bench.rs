@@ -2,6 +2,7 @@
 //! keeps them in `docs/benchmarks.md`. Refuses to judge the figures and to know how they are taken.
 
 mod chain;
+mod libxdp;
 mod road;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum What {
     Road,
     /// Nanoseconds a packet for several lengths and ways to chain.
     Chain,
+    /// Our chains against libxdp's own, inside Debian's kernels.
+    Libxdp,
 }
 
 pub(crate) fn perform(workspace: &Workspace, arguments: &BenchArguments) -> Result<ExitCode> {
@@ -52,6 +55,9 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &BenchArguments) -> Resu
     }
     if wanted(What::Chain) {
         sections.push(("chain", chain::measure(workspace, arguments.rounds)?));
+    }
+    if wanted(What::Libxdp) {
+        sections.push(("libxdp", libxdp::measure(workspace)?));
     }
     for (name, section) in sections {
         say::text(&section);
