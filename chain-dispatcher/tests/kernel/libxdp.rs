@@ -11,7 +11,7 @@ use skep_chain_dispatcher::{
     ApplyError, Attachment, Backend, BackendChoice, Chain, Engine, Member, ObservedChain,
 };
 
-use crate::place::{Place, answering, at, chain, compile, packet};
+use crate::place::{Place, alone, answering, at, chain, compile, packet};
 
 /// A program of somebody else: answers PASS, at the priority 20.
 const THEIRS: &str = r#"
@@ -51,11 +51,9 @@ pub(crate) fn xdp_loader(place: &Place, arguments: &[&str]) -> String {
         let mounted = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&bpffs).status();
         assert!(mounted.unwrap().success());
     }
-    let output = Command::new("xdp-loader")
-        .args(arguments)
-        .env("LIBXDP_BPFFS", &bpffs)
-        .output()
-        .expect("xdp-tools is installed");
+    let mut loader = Command::new("xdp-loader");
+    loader.args(arguments).env("LIBXDP_BPFFS", &bpffs);
+    let output = alone(|| loader.output()).expect("xdp-tools is installed");
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told).into_owned();
     assert!(output.status.success(), "xdp-loader {}: {told}", arguments.join(" "));

@@ -285,6 +285,13 @@ pub(crate) fn ip(arguments: &[&str]) {
     ip_says(arguments);
 }
 
+/// Runs one of xdp-tools at a time: they give up where the lock file of another is in their way.
+pub(crate) fn alone<T>(tool: impl FnOnce() -> T) -> T {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    tool()
+}
+
 /// Runs ip and gives what it prints.
 pub(crate) fn ip_says(arguments: &[&str]) -> String {
     let output = Command::new("ip").args(arguments).output().expect("iproute2 is installed");

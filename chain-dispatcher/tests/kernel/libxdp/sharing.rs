@@ -12,14 +12,14 @@ use super::{
     DROPS, THEIRS, dispatchers, file, load_theirs, names, ours, passing, shared, shown, verdict,
     xdp_loader,
 };
-use crate::place::{at, chain};
+use crate::place::{alone, at, chain};
 
 #[test]
 fn left_to_choose_it_joins_a_libxdp_chain_and_says_so() {
     shared(|place| {
         load_theirs(place, THEIRS);
         let engine = place.engine();
-        let applied = engine.apply(&chain(Hook::Xdp, 1, vec![passing("a", 10)])).unwrap();
+        let applied = engine.apply(&Chain::new(at(Hook::Xdp), 1, vec![passing("a", 10)])).unwrap();
         assert_eq!(applied.plan.chosen.backend, Backend::Libxdp);
         assert!(applied.plan.chosen.why.contains("a libxdp chain is there"), "{:?}", applied.plan);
         assert_eq!(shown(place).len(), 2);
@@ -59,11 +59,10 @@ fn a_chain_of_version_3_is_joined_in_version_3_and_debians_tools_keep_their_hand
         assert_eq!(verdict(&second), 2);
         // Debian's 1.3.1 knows no version 3: neither shows nor changes such a chain.
         let object = file(place, "theirs.o", THEIRS);
-        let refused = Command::new("xdp-loader")
-            .args(["load", "skep0", object.to_str().unwrap()])
-            .env("LIBXDP_BPFFS", place.libxdp_bpffs())
-            .output()
-            .unwrap();
+        let mut loader = Command::new("xdp-loader");
+        loader.args(["load", "skep0", object.to_str().unwrap()]);
+        loader.env("LIBXDP_BPFFS", place.libxdp_bpffs());
+        let refused = alone(|| loader.output()).unwrap();
         assert!(!refused.status.success());
         assert_eq!(names(&first.observe_hook(&at(Hook::Xdp)).unwrap()), ["a", "b"]);
     });

@@ -7,7 +7,7 @@ use skep_chain_dispatcher::{Backend, BackendChoice, Chain, Engine, Foreign};
 
 use super::answer_of;
 use crate::packets;
-use crate::place::{ANSWER, Place, answering, at, chain, compile, ip_says};
+use crate::place::{ANSWER, Place, alone, answering, at, chain, compile, ip_says};
 
 /// Runs a tool where the machine's BPF file system is one of this place's own.
 fn run(place: &Place, program: &str, arguments: &[&str]) -> Output {
@@ -18,13 +18,10 @@ fn run(place: &Place, program: &str, arguments: &[&str]) -> Output {
         assert!(mounted.unwrap().success());
     }
     let inside = r#"mount --bind "$1" /sys/fs/bpf && shift && exec "$@""#;
-    Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", inside, "sh"])
-        .arg(&bpffs)
-        .arg(program)
-        .args(arguments)
-        .output()
-        .expect("util-linux is installed")
+    let mut tool = Command::new("unshare");
+    tool.args(["--mount", "--propagation", "private", "sh", "-c", inside, "sh"]);
+    tool.arg(&bpffs).arg(program).args(arguments);
+    alone(|| tool.output()).expect("util-linux is installed")
 }
 
 /// Runs xdp-filter, which must succeed.
