@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
 use skep_artifact::hook::{Hook, Mode, Verdict};
-use skep_chain_dispatcher::{Backend, DropCause};
+use skep_chain_dispatcher::{Backend, Chain, DropCause};
 
-use crate::place::{Place, answering, at, chain, chain_with, ip};
+use crate::place::{Place, answering, at, chain, ip};
 use crate::seeing::{PATIENCE, PORT, counters, every, guarded, read, read_rest, run};
 
 /// Sends `packets` datagrams from the outer namespace.
@@ -28,7 +28,12 @@ fn send(place: &Place, to: &str, from: &str, packets: usize) {
 fn names_who_dropped_real_traffic(backend: Backend, hook: Hook) {
     Place::run_with(backend, &[hook], |place| {
         let engine = place.engine();
-        let applied = engine.apply(&chain_with(backend, hook, 1, guarded(hook))).unwrap();
+        let applied = engine
+            .apply(&Chain {
+                backend: backend.as_str().parse().unwrap(),
+                ..chain(hook, 1, guarded(hook))
+            })
+            .unwrap();
         assert_eq!(applied.chain.backend, Some(backend));
         engine.set_timing(&at(hook), every(1)).unwrap();
         // The first datagram asks for the address by ARP, which the chain drops: tell it before.
