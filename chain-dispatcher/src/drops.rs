@@ -32,6 +32,8 @@ const LEASE: Duration = Duration::from_secs(15);
 const RENEWAL: Duration = Duration::from_secs(5);
 /// Events given out by one read; the ring buffer holds some 370.
 const EVENTS_PER_READ_MAX: usize = 512;
+/// Events of before that are passed over when a stream opens: ten times what the ring buffer holds.
+const STALE_EVENTS_MAX: usize = 4096;
 /// Builds of the chain whose members are remembered: events of the one before the last are rare.
 const BUILDS_MAX: usize = 8;
 
@@ -179,7 +181,12 @@ impl DropStream {
         let place = roots.place(at)?;
         let lock = lock(place.hook.path(), at)?;
         let mut source = Source::open(&place, at)?;
-        while source.ring.next().is_some() {}
+        // Bounded: where a killed reader's lease still runs, new ones come while old ones go.
+        for _ in 0..STALE_EVENTS_MAX {
+            if source.ring.next().is_none() {
+                break;
+            }
+        }
         let mut stream = Self {
             roots,
             at: at.clone(),
