@@ -394,24 +394,6 @@ pub(crate) fn chain(hook: Hook, generation: u64, members: Vec<Member>) -> Chain 
     Chain { backend: BackendChoice::Slots, ..Chain::new(at(hook), generation, members) }
 }
 
-/// As [`chain`], with a backend.
-pub(crate) fn chain_with(
-    backend: Backend,
-    hook: Hook,
-    generation: u64,
-    members: Vec<Member>,
-) -> Chain {
-    let backend = match backend {
-        Backend::Slots => BackendChoice::Slots,
-        Backend::Fused | Backend::TcxFused => BackendChoice::Fused,
-        Backend::Libxdp => BackendChoice::Libxdp,
-        Backend::Tcx => BackendChoice::Tcx,
-        Backend::Tc => BackendChoice::Tc,
-        Backend::TcFused => BackendChoice::TcFused,
-    };
-    Chain { backend, ..chain(hook, generation, members) }
-}
-
 pub(crate) fn at(hook: Hook) -> HookPoint {
     HookPoint { interface: "skep0".to_owned(), hook }
 }
