@@ -135,13 +135,19 @@ fn prometheus_reads_what_the_chains_of_a_node_do() {
     let address = format!("unix:{}", socket.display());
     node.start_agent_with(&["--metrics", &address, "--time-one-in", "2"]).unwrap();
     let stream = Stream::start(&node.peer, BLOCKED, LISTENS_AT, 500).unwrap();
-    stream.wait_for(200).unwrap();
-    let sent = stream.stop().unwrap();
     let value = |text: &str, metric: &str| -> f64 {
         let mut lines = text.lines().filter(|line| line.starts_with(&format!("{metric}{{")));
         let line = lines.find(|line| line.contains("member=\"guard\"")).unwrap_or("0 0");
         line.rsplit_once(' ').unwrap().1.parse().unwrap()
     };
+    // The agent answers a moment before it serves metrics and has switched timing on.
+    wait::until("some packets were timed", wait::PATIENCE, || {
+        let served = socket.exists();
+        Ok((served && value(&scrape(&socket), "skep_member_timed_packets_total") > 0.0)
+            .then_some(()))
+    })
+    .unwrap();
+    let sent = stream.stop().unwrap();
     let text = wait::until("every packet was counted", wait::PATIENCE, || {
         let text = scrape(&socket);
         Ok((value(&text, "skep_member_drops_total") as u64 >= sent).then_some(text))
