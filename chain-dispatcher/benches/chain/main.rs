@@ -1,6 +1,6 @@
 //! What a chain costs per packet: N members by every way there is, in one run. `BPF_PROG_TEST_RUN`
-//! repeats each over one packet and the kernel takes the time; the ways are measured in turn, round by
-//! round, so that what disturbs one disturbs all. Needs root and clang. `--json` prints one object
+//! repeats each over one packet and the kernel takes the time; the ways of one length are measured in
+//! turn, round by round, so that what disturbs one disturbs all. Needs root and clang. `--json` prints one object
 //! instead of the table; `--rounds N` sets how many.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
@@ -26,11 +26,16 @@ fn main() {
         .and_then(|at| arguments.get(at + 1)?.parse().ok())
         .unwrap_or(ROUNDS);
     let place = Place::new();
-    let mut ways = ways::all(&place);
-    for _ in 0..rounds {
-        ways.iter_mut().for_each(|way| way.sample(REPEAT));
+    let mut ways = Vec::new();
+    for group in ways::groups() {
+        let mut group = ways::of(&place, group);
+        for _ in 0..rounds {
+            group.iter_mut().for_each(|way| way.sample(REPEAT));
+        }
+        group.iter_mut().for_each(|way| way.samples.sort_unstable());
+        ways.extend(group.into_iter().map(Way::unloaded));
+        place.clear();
     }
-    ways.iter_mut().for_each(|way| way.samples.sort_unstable());
     if json { print_json(&ways, rounds) } else { print_table(&ways, rounds) }
 }
 

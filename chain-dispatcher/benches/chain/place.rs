@@ -10,6 +10,7 @@ pub(crate) struct Place {
     namespace: String,
     pub(crate) root: PathBuf,
     next: Cell<u32>,
+    cleared: Cell<u32>,
     _folder: tempfile::TempDir,
 }
 
@@ -22,7 +23,7 @@ impl Place {
         move_into_link_name_space(netns, Some(LinkNameSpaceType::Network)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("pins");
-        Self { namespace, root, next: Cell::new(0), _folder: folder }
+        Self { namespace, root, next: Cell::new(0), cleared: Cell::new(0), _folder: folder }
     }
 
     /// A new interface: each chain keeps its own while all are measured.
@@ -30,6 +31,13 @@ impl Place {
         let name = format!("skepb{}", self.next.replace(self.next.get() + 1));
         ip(&["link", "add", &name, "type", "veth", "peer", "name", &format!("{name}p")]);
         name
+    }
+
+    /// Removes the interfaces and with them every chain.
+    pub(crate) fn clear(&self) {
+        for number in self.cleared.replace(self.next.get())..self.next.get() {
+            ip(&["link", "del", &format!("skepb{number}")]);
+        }
     }
 }
 

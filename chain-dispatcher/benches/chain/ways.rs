@@ -25,7 +25,7 @@ pub(crate) struct Way {
     /// The way that its ratio is taken to.
     pub(crate) base: &'static str,
     pub(crate) samples: Vec<u32>,
-    run: Box<dyn Fn(u32) -> Outcome>,
+    run: Option<Box<dyn Fn(u32) -> Outcome>>,
 }
 
 impl Way {
@@ -35,40 +35,52 @@ impl Way {
         } else {
             (name.to_owned(), "by-hand")
         };
-        let way = Self { name, members, base, samples: Vec::new(), run };
-        let code = (way.run)(1).code;
+        let way = Self { name, members, base, samples: Vec::new(), run: None };
+        let code = run(1).code;
         let go_on = if hook.is_tc() { -1 } else { 2 };
         assert_eq!(code, go_on, "{} with {members} members stops a packet", way.name);
-        way
+        Self { run: Some(run), ..way }
     }
 
     /// Nanoseconds a packet, over so many packets.
     pub(crate) fn sample(&mut self, times: u32) {
-        self.samples.push((self.run)(times).duration_ns);
+        self.samples.extend(self.run.as_ref().map(|run| run(times).duration_ns));
+    }
+
+    /// What was measured, without the program.
+    pub(crate) fn unloaded(self) -> Self {
+        Self { run: None, ..self }
     }
 }
 
+/// A hook and a length: its ways are measured together.
+pub(crate) type Group = (Hook, usize);
+
 /// Everything that is measured, in order.
-pub(crate) fn all(place: &Place) -> Vec<Way> {
-    let mut ways = Vec::new();
-    for members in LENGTHS {
-        ways.push(by_hand(Hook::Xdp, members));
+pub(crate) fn groups() -> Vec<Group> {
+    let xdp = LENGTHS.iter().chain([&LONGEST]).map(|members| (Hook::Xdp, *members));
+    xdp.chain(LENGTHS.iter().map(|members| (Hook::TcIngress, *members))).collect()
+}
+
+/// The ways of a group. They are few: beyond 48 XDP programs at once the kernel calls those that came
+/// last through a retpoline (`BPF_DISPATCHER_MAX`), and they would look slower than they are.
+pub(crate) fn of(place: &Place, (hook, members): Group) -> Vec<Way> {
+    let mut ways = vec![by_hand(hook, members)];
+    if members == LONGEST {
+        let fused = (BackendChoice::Fused, Counting::Off);
+        ways.push(Way::new("fused", members, hook, chain(place, hook, members, fused)));
+        return ways;
+    }
+    ways.extend(ours(place, hook, members));
+    if hook == Hook::Xdp {
         ways.push(merged(members));
-        ways.extend(ours(place, Hook::Xdp, members));
         for (name, index) in
             [("tail-calls", Index::Variable), ("tail-calls-constant", Index::Constant)]
         {
-            let object = programs::tail_calls(Hook::Xdp, members, index);
-            ways.push(Way::new(name, members, Hook::Xdp, alone(&object, "p0", Hook::Xdp)));
+            let object = programs::tail_calls(hook, members, index);
+            ways.push(Way::new(name, members, hook, alone(&object, "p0", hook)));
         }
         ways.extend(looked_into(place, members));
-    }
-    ways.push(by_hand(Hook::Xdp, LONGEST));
-    let fused = (BackendChoice::Fused, Counting::Off);
-    ways.push(Way::new("fused", LONGEST, Hook::Xdp, chain(place, Hook::Xdp, LONGEST, fused)));
-    for members in LENGTHS {
-        ways.push(by_hand(Hook::TcIngress, members));
-        ways.extend(ours(place, Hook::TcIngress, members));
     }
     ways
 }

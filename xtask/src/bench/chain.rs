@@ -47,6 +47,7 @@ fn section(machine: &Machine, chain: &Value) -> Result<String> {
         let met = if goal.figure <= goal.most { "met" } else { "**missed**" };
         text += &format!("| {} | {} | {:.2} | {met} |\n", goal.what, goal.members, goal.figure);
     }
+    text += &floor(rows)?;
     text += "\n### Figures\n\n| members | way | median ns a packet | fastest quarter | ratio of medians |\n| ---: | --- | ---: | ---: | ---: |\n";
     for row in rows {
         text += &format!(
@@ -59,6 +60,21 @@ fn section(machine: &Machine, chain: &Value) -> Result<String> {
         );
     }
     Ok(text)
+}
+
+/// What the goal against tail calls leaves no room for, said in figures.
+fn floor(rows: &[Value]) -> Result<String> {
+    let of = |way: &str, members: u64| {
+        let row = rows.iter().find(|row| row["way"] == way && row["members"] == members);
+        number(row.with_context(|| format!("{way} was not measured"))?, "median_ns")
+    };
+    let n = TAIL_CALLS_LENGTH;
+    let jumps = of("tail-calls", n)?;
+    Ok(format!(
+        "\nAt N = {n} the same code written by hand is itself {:.2} × tail-calls: the bodies alone are most of the time, and where \
+         the kernel guards returns every call of a function pays, by hand as in a chain, while a tail call never returns.\n",
+        of("by-hand", n)? / jumps
+    ))
 }
 
 /// A goal beside its figure.
