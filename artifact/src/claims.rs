@@ -43,6 +43,12 @@ pub enum ClaimError {
         /// Its key.
         key: u64,
     },
+    /// A migration into a map the object does not have.
+    #[error("skep.toml migrates the map `{map}`, which the object does not have")]
+    Migration {
+        /// The map.
+        map: String,
+    },
 }
 
 /// Checks every claim of a manifest against one object.
@@ -75,5 +81,8 @@ pub fn check(manifest: &Manifest, facts: &ObjectFacts) -> Result<(), ClaimError>
             return Err(ClaimError::Metric { metric, map, key });
         }
     }
-    Ok(())
+    match manifest.migrate.keys().find(|map| facts.map(map).is_none()) {
+        Some(map) => Err(ClaimError::Migration { map: map.clone() }),
+        None => Ok(()),
+    }
 }

@@ -42,6 +42,9 @@ pub struct Manifest {
     /// Where the test vectors are.
     #[serde(rename = "test", skip_serializing_if = "Option::is_none")]
     pub tests: Option<Tests>,
+    /// How the state of an older version's maps becomes this one's, by the map's name here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub migrate: BTreeMap<String, Migration>,
 }
 
 /// `[package]`.
@@ -191,6 +194,20 @@ pub struct Metric {
 pub struct Tests {
     /// A pattern of files relative to `skep.toml`.
     pub vectors: String,
+}
+
+/// `[migrate.MAP]`: how a map takes over what an older version kept, when their layouts differ. Entries
+/// are copied field by field, by name; fields that are new begin as zero, numbers may grow. What the
+/// old program writes between the copy and the switch is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Migration {
+    /// The map's name in the older version. Default: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Fields of the older version that are given up, with dots into structs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
 }
 
 /// Why a `skep.toml` is refused.

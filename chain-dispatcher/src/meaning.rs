@@ -2,8 +2,11 @@
 //! texts of key and value agree. Names of fields count, names of types do not. Bytes in, text out;
 //! knows no map and no kernel.
 
+mod fields;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use fields::{Field, FieldKind};
 
 use std::fmt::Write as _;
 
@@ -44,6 +47,8 @@ pub(crate) const UNREADABLE: &str = "?";
 pub(crate) struct MapTypes {
     pub(crate) key: Option<String>,
     pub(crate) value: Option<String>,
+    /// The fields of a value; none where it cannot be told apart by fields.
+    pub(crate) fields: Option<Vec<Field>>,
 }
 
 impl MapTypes {
@@ -52,7 +57,8 @@ impl MapTypes {
         let types = Types::read(btf);
         let read = |id| types.as_ref().and_then(|types| types.text(id));
         let text = |id| (id != 0).then(|| read(id).unwrap_or_else(|| UNREADABLE.to_owned()));
-        Self { key: text(key), value: text(value) }
+        let fields = types.as_ref().and_then(|types| types.fields(value));
+        Self { key: text(key), value: text(value), fields }
     }
 }
 

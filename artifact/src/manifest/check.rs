@@ -18,6 +18,9 @@ const CATEGORIES_MAX: usize = 5;
 /// Characters of a C identifier in BPF: the kernel keeps 15 of a program's name, BTF keeps 127.
 const IDENTIFIER_CHARS_MAX: usize = 127;
 
+/// Fields that one migration gives up: more than that is another map.
+const DROPPED_MAX: usize = 64;
+
 /// Characters of a relative path.
 const PATH_CHARS_MAX: usize = 255;
 
@@ -29,6 +32,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     check_programs(manifest)?;
     check_settings(manifest)?;
     check_metrics(manifest)?;
+    check_migrations(manifest)?;
     if let Some(tests) = &manifest.tests {
         check_path("test.vectors", &tests.vectors)?;
     }
@@ -158,6 +162,34 @@ fn check_programs(manifest: &Manifest) -> Result<(), ManifestError> {
         }
         if program.priority > PRIORITY_MAX {
             return refuse(key("priority"), format!("a priority is 0 (first) to {PRIORITY_MAX}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_migrations(manifest: &Manifest) -> Result<(), ManifestError> {
+    if manifest.migrate.len() > MAPS_MAX {
+        return refuse("migrate", format!("a package has at most {MAPS_MAX} maps"));
+    }
+    let filled = |map: &str| {
+        manifest.config.values().any(
+            |setting| matches!(&setting.target, SettingTarget::Map { map: set, .. } if set == map),
+        )
+    };
+    for (map, migration) in &manifest.migrate {
+        let key = |field: &str| format!("migrate.{map}{field}");
+        check_identifier(&key(""), map)?;
+        if filled(map) {
+            return refuse(key(""), "a setting fills this map anew for every revision");
+        }
+        if let Some(from) = &migration.from {
+            check_identifier(&key(".from"), from)?;
+        }
+        if migration.drop.len() > DROPPED_MAX {
+            return refuse(key(".drop"), format!("at most {DROPPED_MAX} fields are given up"));
+        }
+        for field in &migration.drop {
+            field.split('.').try_for_each(|part| check_identifier(&key(".drop"), part))?;
         }
     }
     Ok(())

@@ -44,6 +44,9 @@ kind = "counter"
 unit = "packets"
 [test]
 vectors = "tests/*.toml"
+[migrate.buckets]
+from = "sources"
+drop = ["spare", "seen.first"]
 "#;
 
 #[test]
@@ -148,6 +151,10 @@ fn each_bad_manifest_is_refused_and_the_key_is_named() {
         ("Limits packets", "Limits\\u0007packets", "package.description: write one line"),
         ("keywords = [\"ddos\", \"limit\"]", "keywords = [\"DDoS\"]", "package.keywords"),
         ("[test]", "[tests]", "unknown field `tests`"),
+        ("[migrate.buckets]", "[migrate.blocklist]", "migrate.blocklist: a setting fills this map"),
+        ("[migrate.buckets]", "[migrate.\"a b\"]", "migrate.a b: write a C identifier"),
+        ("from = \"sources\"", "from = \"\"", "migrate.buckets.from: write a C identifier"),
+        ("\"seen.first\"", "\"seen..first\"", "migrate.buckets.drop: write a C identifier"),
     ] {
         assert!(GOOD.contains(from), "{from}");
         let error = Manifest::parse(&GOOD.replacen(from, to, 1))
