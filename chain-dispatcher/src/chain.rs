@@ -1,10 +1,13 @@
 //! What a caller wants on a hook: the members of a chain, in their own words. Plain data and its
 //! order. Knows no slots, no kernel, no pins.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use skep_artifact::Digest;
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
+use skep_artifact::manifest::Migration;
 use skep_trust::{LocallyTrusted, VerifiedObject};
 
 use crate::kernel::netlink::XdpMode;
@@ -85,6 +88,8 @@ pub struct Member {
     pub failure: Failure,
     /// Globals and map entries to write before the chain goes live.
     pub config: EncodedConfig,
+    /// How state of another layout becomes this version's, by the map's name: out of its package.
+    pub migrations: BTreeMap<String, Migration>,
 }
 
 /// What should run on a hook.
@@ -104,6 +109,8 @@ pub struct Chain {
     pub xdp_mode: XdpModeChoice,
     /// Whether packets may pass unseen while a chain moves from one attachment to another.
     pub gap: Gap,
+    /// Whether a map's content may be lost where a new version cannot take it over.
+    pub lost_state: LostState,
 }
 
 impl Chain {
@@ -118,6 +125,7 @@ impl Chain {
             backend: BackendChoice::default(),
             xdp_mode: XdpModeChoice::default(),
             gap: Gap::default(),
+            lost_state: LostState::default(),
         }
     }
 }
@@ -155,6 +163,18 @@ pub enum Gap {
     #[default]
     Refuse,
     /// Take the old chain off, then attach the new one.
+    Allow,
+}
+
+/// What to do where a new version declares a map in another layout, and its package does not say how
+/// the content becomes its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LostState {
+    /// Keep what runs and refuse.
+    #[default]
+    Refuse,
+    /// Begin with an empty map.
     Allow,
 }
 

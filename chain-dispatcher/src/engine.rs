@@ -22,7 +22,7 @@ use crate::lock;
 use crate::observe::{self, Look, ObservedChain};
 use crate::pins::{self, HookDir};
 use crate::seeing::{self, Sampling, Seeing, SeeingError};
-use crate::swap::{self, Blocked, Seen, Step, SwapPlan, Wanted, WantedMember};
+use crate::swap::{self, Blocked, LostMap, Restarted, Seen, Step, SwapPlan, Wanted, WantedMember};
 use crate::testrun::{self, Outcome, TestRunError};
 use crate::wanted;
 
@@ -303,5 +303,8 @@ fn decide(chain: &Chain, seen: &Seen, wanted: &Wanted) -> Result<SwapPlan, Apply
     swap::plan(&chain.at, seen, wanted).map_err(|blocked| match blocked {
         Blocked::Held(program) => ApplyError::Foreign { at: at(), program },
         Blocked::Gap(crossing) => ApplyError::GapRefused { at: at(), crossing },
+        Blocked::State(LostMap { policy, member, map: Restarted { map, why } }) => {
+            ApplyError::StateLost { member: format!("{policy}/{member}"), map, why }
+        }
     })
 }

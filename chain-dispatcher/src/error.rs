@@ -140,6 +140,30 @@ pub enum ApplyError {
         /// What must be crossed.
         crossing: Crossing,
     },
+    /// A new version declares a map in another layout and nothing says how its content goes on.
+    #[error(
+        "the content of the map {map} of {member} would be lost: {why}. Let the package say in [migrate.{map}] how it goes on, or allow this loss with loseState in the policy (--lose-state in skep run); what runs now is untouched"
+    )]
+    StateLost {
+        /// Policy and name.
+        member: String,
+        /// The map.
+        map: String,
+        /// How the layouts differ.
+        why: String,
+    },
+    /// The content of a map could not be copied into its new layout.
+    #[error(
+        "the content of the map {map} of {member} could not be copied into its new layout; what runs now is untouched"
+    )]
+    Migrate {
+        /// Policy and name.
+        member: String,
+        /// The new version's map.
+        map: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// More members than the backend holds.
     #[error(
         "the chain has {members} members; {max} is the most that the backend {backend} holds on one hook: put two programs into one, use another hook, or another backend (fused holds {})",
@@ -337,6 +361,8 @@ impl ApplyError {
             Self::Foreign { .. } => "chain.foreign_program",
             Self::BackendUnavailable { .. } => "chain.backend_unavailable",
             Self::GapRefused { .. } => "chain.gap_refused",
+            Self::StateLost { .. } => "chain.state_lost",
+            Self::Migrate { .. } => "chain.migrate_refused",
             Self::TooManyMembers { .. } => "chain.too_many_members",
             Self::HookNotPermitted { .. } => "chain.hook_not_permitted",
             Self::DuplicateMember { .. } => "chain.duplicate_member",

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::backend::{self, Builder, Job, Spot};
 use crate::chain::Member;
+use crate::copy_state;
 use crate::error::ApplyError;
 use crate::kernel::netlink;
 use crate::kernel::objects::{MapShape, MapSpec};
@@ -15,7 +16,7 @@ use crate::kernel::sys;
 use crate::load::LoadError;
 use crate::pins::{self, GenerationDir};
 use crate::record::RECORD_BYTES_MAX;
-use crate::swap::{ForeignProgram, Live, Step};
+use crate::swap::{FieldCopy, ForeignProgram, Live, Step};
 
 /// `BPF_MAP_TYPE_ARRAY`.
 const ARRAY: u32 = 2;
@@ -38,6 +39,7 @@ impl<'a> Execution<'a> {
             Step::LoadMember { slot, carried, .. } => self.load_member(*slot, carried),
             Step::LoadDispatcher { .. } => self.builder.load_dispatcher(&self.job),
             Step::Pin { folder } => self.pin(&self.generation(*folder)),
+            Step::Migrate { slot, map, from, fields, .. } => self.migrate(*slot, map, from, fields),
             Step::TakeOver { program } => self.take_over(program),
             Step::Leave { live } => self.leave(*live),
             Step::Attach { .. } => match self.builder.built().dispatcher {
@@ -85,6 +87,27 @@ impl<'a> Execution<'a> {
             live.insert(map.clone(), fd);
         }
         self.builder.load_member(&self.job, slot, live)
+    }
+
+    fn migrate(
+        &self,
+        slot: usize,
+        map: &str,
+        from: &str,
+        fields: &[FieldCopy],
+    ) -> Result<(), ApplyError> {
+        let (Some(member), Some(running)) = (self.job.members.get(slot), &self.job.running) else {
+            return Ok(());
+        };
+        let refused =
+            |source| ApplyError::Migrate { member: label(member), map: map.to_owned(), source };
+        let path = running.map(&member.policy, &member.name, from);
+        let old = sys::obj_get(&path).map_err(|source| ApplyError::Pin { path, source })?;
+        let new = self.builder.built().members.get(slot).and_then(|built| built.maps.get(map));
+        let new = new.ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?;
+        let copied = copy_state::copy(old.as_fd(), new.as_fd(), fields).map_err(refused)?;
+        tracing::info!(member = label(member), map, copied, "state was copied into a new layout");
+        Ok(())
     }
 
     fn pin(&self, dir: &GenerationDir) -> Result<(), ApplyError> {

@@ -5,6 +5,7 @@
 mod backend;
 mod chain;
 mod choice;
+mod copy_state;
 mod counters;
 mod drops;
 mod elf;
@@ -32,7 +33,9 @@ pub mod testrun;
 pub mod untrusted;
 mod wanted;
 
-pub use chain::{Chain, Counting, Foreign, Gap, HookPoint, Loadable, Member, XdpModeChoice};
+pub use chain::{
+    Chain, Counting, Foreign, Gap, HookPoint, Loadable, LostState, Member, XdpModeChoice,
+};
 pub use choice::Unfit;
 pub use counters::MemberCounters;
 pub use drops::{DropCause, DropEvent, DropStream, DroppedBy, Drops, DropsError};
@@ -51,4 +54,6 @@ pub use observe::{ObservedChain, ObservedMember};
 pub use observer::Observer;
 pub use record::{RecordError, config_digest};
 pub use seeing::{Sampling, Seeing, SeeingError, Until};
-pub use swap::{Crossing, ForeignProgram, How, Live, Restarted, Step, SwapPlan, Warning};
+pub use swap::{
+    Crossing, FieldCopy, ForeignProgram, How, Live, Restarted, Step, SwapPlan, Warning,
+};

@@ -2,23 +2,28 @@
 //! prefix of a plan leaves the whole old chain or the whole new one. Knows no file descriptor.
 
 mod carry;
+pub(crate) mod migrate;
 #[cfg(test)]
 mod props;
 mod seen;
+mod state;
 mod text;
 
-use carry::{Carry, whether_carried};
+use std::collections::BTreeMap;
+
+pub use migrate::FieldCopy;
 pub use seen::{ForeignProgram, How, Live};
 pub(crate) use seen::{Seen, SeenFolder, SeenLibxdp, SeenMap};
 use serde::Serialize;
 use skep_artifact::Digest;
 use skep_artifact::hook::Hook;
+use skep_artifact::manifest::Migration;
 
-use crate::chain::{Foreign, Gap, HookPoint, XdpModeChoice};
+use crate::chain::{Foreign, Gap, HookPoint, LostState, XdpModeChoice};
 use crate::kernel::netlink::XdpMode;
 use crate::kinds::{Attachment, Backend, Chosen};
 use crate::load::Outline;
-use crate::record::{ChainRecord, MemberRecord};
+use crate::record::ChainRecord;
 
 /// What to do on one hook, in order. Printable; empty when what is wanted already runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,6 +91,22 @@ pub enum Step {
         /// Number of the folder.
         folder: u64,
     },
+    /// Copy a map's entries into the new version's map, field by field, as its package declares. What
+    /// the running program writes from here to the switch is not in the copy.
+    Migrate {
+        /// The member's place in the chain, from 0.
+        slot: usize,
+        /// The policy that asked for it.
+        policy: String,
+        /// Its name.
+        name: String,
+        /// The new version's map.
+        map: String,
+        /// The running version's map.
+        from: String,
+        /// What of a value is copied where.
+        fields: Vec<FieldCopy>,
+    },
     /// Take a foreign XDP program off; packets pass unseen until the next step is done.
     TakeOver {
         /// Whose.
@@ -145,6 +166,7 @@ pub(crate) struct Wanted {
     pub(crate) foreign: Foreign,
     pub(crate) mode: XdpModeChoice,
     pub(crate) gap: Gap,
+    pub(crate) lost_state: LostState,
 }
 
 #[derive(Debug, Clone)]
@@ -152,6 +174,8 @@ pub(crate) struct WantedMember {
     pub(crate) outline: Outline,
     /// Names of the maps that the config fills: fresh for every revision.
     pub(crate) config_maps: Vec<String>,
+    /// How state of another layout becomes this version's, by the map's name.
+    pub(crate) migrations: BTreeMap<String, Migration>,
 }
 
 /// Why there is no plan.
@@ -161,6 +185,16 @@ pub(crate) enum Blocked {
     Held(ForeignProgram),
     /// The chain would have to leave its attachment first, and the caller allowed no gap.
     Gap(Crossing),
+    /// A map's state would be lost, and the caller did not agree to that.
+    State(LostMap),
+}
+
+/// A map whose content the new version cannot take over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LostMap {
+    pub(crate) policy: String,
+    pub(crate) member: String,
+    pub(crate) map: Restarted,
 }
 
 /// A change that the kernel cannot make in one operation.
@@ -205,8 +239,10 @@ pub(crate) fn plan(at: &HookPoint, seen: &Seen, wanted: &Wanted) -> Result<SwapP
         return planned(steps);
     }
     let folder = seen.folders.last().map_or(1, |last| last.number + 1);
-    let mut steps = load_steps(wanted, running);
+    let state::Loading { mut steps, migrations } = state::load_steps(wanted, running)?;
     steps.push(Step::Pin { folder });
+    // As late as can be: what is written after the copy is not in it.
+    steps.extend(migrations);
     steps.extend(live_steps(seen, wanted, crossing, folder)?);
     steps.extend(seen.folders.iter().map(|old| Step::RemoveOld { folder: old.number }));
     planned(steps)
@@ -236,19 +272,6 @@ fn warnings(hook: Hook, seen: &Seen, wanted: &Wanted, steps: &[Step]) -> Vec<War
         }
     }
     found
-}
-
-/// Everything new, in the order in which it can be loaded.
-fn load_steps(wanted: &Wanted, running: Option<&SeenFolder>) -> Vec<Step> {
-    let backend = wanted.record.backend;
-    let dispatcher = Step::LoadDispatcher { backend, members: wanted.record.members.len() };
-    let members = wanted.record.members.iter().zip(&wanted.members).enumerate();
-    let members = members.map(|(slot, (record, member))| load_step(slot, record, member, running));
-    if backend.build().dispatcher_first() {
-        std::iter::once(dispatcher).chain(members).collect()
-    } else {
-        members.chain(std::iter::once(dispatcher)).collect()
-    }
 }
 
 /// The live change, and what goes right before and after it.
@@ -302,50 +325,6 @@ fn take_over(seen: &Seen, wanted: &Wanted) -> Result<Vec<Step>, Blocked> {
             .filter(|program| program.run_priority.is_none())
             .map(|program| Step::TakeOver { program: program.clone() })
             .collect()),
-    }
-}
-
-fn load_step(
-    slot: usize,
-    record: &MemberRecord,
-    member: &WantedMember,
-    running: Option<&SeenFolder>,
-) -> Step {
-    let old = running.and_then(|folder| {
-        folder
-            .record
-            .as_ref()?
-            .members
-            .iter()
-            .find(|old| (&old.policy, &old.name) == (&record.policy, &record.name))
-    });
-    let mut carried = Vec::new();
-    let mut restarted = Vec::new();
-    for declared in &member.outline.maps {
-        if member.config_maps.contains(&declared.name) {
-            continue;
-        }
-        let live = running.and_then(|folder| {
-            folder.maps.iter().find(|map| {
-                (&map.policy, &map.member, &map.map)
-                    == (&record.policy, &record.name, &declared.name)
-            })
-        });
-        let (Some(live), Some(old)) = (live, old) else { continue };
-        match whether_carried(declared, live, old, record) {
-            Carry::Yes => carried.push(declared.name.clone()),
-            Carry::Fresh => {}
-            Carry::No(why) => restarted.push(Restarted { map: declared.name.clone(), why }),
-        }
-    }
-    Step::LoadMember {
-        slot,
-        policy: record.policy.clone(),
-        name: record.name.clone(),
-        program: record.program.clone(),
-        object: record.object,
-        carried,
-        restarted,
     }
 }
 

@@ -67,8 +67,8 @@ pub(crate) fn wanted(
     })?;
     let dispatcher = backend::identity(chosen.backend, chain.at.hook);
     let record = ChainRecord::of(chain, chosen, dispatcher, counting);
-    let Chain { foreign, xdp_mode: mode, gap, .. } = *chain;
-    let wanted = Wanted { record, members, foreign, mode, gap };
+    let Chain { foreign, xdp_mode: mode, gap, lost_state, .. } = *chain;
+    let wanted = Wanted { record, members, foreign, mode, gap, lost_state };
     let backend = wanted.record.backend;
     if backend == Backend::Libxdp {
         backend::libxdp::fits(&wanted, seen.libxdp.as_ref())
@@ -80,7 +80,8 @@ pub(crate) fn wanted(
 fn wanted_member(member: &Member, hook: Hook) -> Result<WantedMember, ApplyError> {
     let outline = load::outline(member.object.bytes(), &member.program, hook, &member.config)
         .map_err(|error| refusal(member, error))?;
-    Ok(WantedMember { outline, config_maps: member.config.maps.keys().cloned().collect() })
+    let config_maps = member.config.maps.keys().cloned().collect();
+    Ok(WantedMember { outline, config_maps, migrations: member.migrations.clone() })
 }
 
 /// All entries of a program array must agree on frags: they have it only if every member does.

@@ -88,6 +88,7 @@ fn of_kernel(cause: &(dyn Error + 'static)) -> Option<Exit> {
         ApplyError::InterfaceGone { .. } => Some(Exit::NotFound),
         ApplyError::Foreign { .. }
         | ApplyError::GapRefused { .. }
+        | ApplyError::StateLost { .. }
         | ApplyError::HookNotPermitted { .. } => Some(Exit::Refused),
         ApplyError::TooManyMembers { .. } | ApplyError::UnusableName { .. } => Some(Exit::Usage),
         _ => None,

@@ -14,6 +14,8 @@ pub struct How {
     pub takeover: bool,
     /// Let packets pass unseen for a moment where the kernel cannot move a running chain in one step.
     pub allow_gap: bool,
+    /// Begin with an empty map where an older version's content cannot go on.
+    pub lose_state: bool,
 }
 
 /// Which backend builds and attaches the chain.
@@ -93,6 +95,7 @@ impl How {
             mode: if sum.mode == AttachMode::Auto { wish.mode } else { sum.mode },
             takeover: sum.takeover || wish.takeover,
             allow_gap: sum.allow_gap || wish.allow_gap,
+            lose_state: sum.lose_state || wish.lose_state,
         })
     }
 }
@@ -172,6 +175,9 @@ impl fmt::Display for How {
         }
         if self.allow_gap {
             words.push("a gap allowed".to_owned());
+        }
+        if self.lose_state {
+            words.push("loss of state allowed".to_owned());
         }
         f.write_str(&if words.is_empty() { "auto".to_owned() } else { words.join(", ") })
     }

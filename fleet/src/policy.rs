@@ -61,21 +61,24 @@ pub struct Attach {
     /// attachment or mode in one step.
     #[serde(default, skip_serializing_if = "is_default")]
     pub allow_gap: bool,
+    /// Begin with an empty map where a new version cannot take over what an older one's map holds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lose_state: bool,
 }
 
 impl Attach {
     /// A hook of these interfaces, everything else left to the node.
     #[must_use]
     pub fn on(interfaces: InterfaceMatch, hook: Hook) -> Self {
-        let How { backend, mode, takeover, allow_gap } = How::default();
-        Self { interfaces, hook, backend, mode, takeover, allow_gap }
+        let How { backend, mode, takeover, allow_gap, lose_state } = How::default();
+        Self { interfaces, hook, backend, mode, takeover, allow_gap, lose_state }
     }
 
     /// How the chain shall be built and attached.
     #[must_use]
     pub fn how(&self) -> How {
-        let Self { backend, mode, takeover, allow_gap, .. } = *self;
-        How { backend, mode, takeover, allow_gap }
+        let Self { backend, mode, takeover, allow_gap, lose_state, .. } = *self;
+        How { backend, mode, takeover, allow_gap, lose_state }
     }
 }
 

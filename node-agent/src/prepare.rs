@@ -10,9 +10,10 @@ use skep_api::v1::nodes::Refused;
 use skep_artifact::config::{EncodedConfig, encode};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
+use skep_artifact::manifest::Migration;
 use skep_artifact::name::Namespace;
 use skep_chain_dispatcher::{
-    BackendChoice, Chain, Foreign, Gap, HookPoint, Loadable, Member, XdpModeChoice, config_digest,
+    BackendChoice, Chain, Foreign, Gap, HookPoint, Loadable, LostState, Member, XdpModeChoice, config_digest,
 };
 use skep_fleet::plan::{NeededPackage, WantedChain};
 use skep_fleet::{AttachMode, Backend, DesiredChain, DesiredMember, ObservedMember};
@@ -104,6 +105,7 @@ impl Shelf<'_> {
             },
             foreign: if how.takeover { Foreign::TakeOver } else { Foreign::Refuse },
             gap: if how.allow_gap { Gap::Allow } else { Gap::Refuse },
+            lost_state: if how.lose_state { LostState::Allow } else { LostState::Refuse },
             ..Chain::new(at, generation, members)
         };
         Ok(Ready { wanted: WantedChain { interface, hook, members: seen, how }, chain })
@@ -132,7 +134,8 @@ impl Shelf<'_> {
         let config = encode(package.manifest(), object.facts(), &wanted.config).map_err(|e| {
             refuse("package.config_refused", format!("{e}. Correct the policy and apply it again."))
         })?;
-        Ok((observed(wanted, &config), loadable(wanted, object, config)))
+        let migrations = package.manifest().migrate.clone();
+        Ok((observed(wanted, &config), loadable(wanted, object, config, migrations)))
     }
 
     /// Verifies a package, once for all chains that name it.
@@ -259,7 +262,12 @@ fn observed(wanted: &DesiredMember, config: &EncodedConfig) -> ObservedMember {
     }
 }
 
-fn loadable(wanted: &DesiredMember, object: VerifiedObject, config: EncodedConfig) -> Member {
+fn loadable(
+    wanted: &DesiredMember,
+    object: VerifiedObject,
+    config: EncodedConfig,
+    migrations: BTreeMap<String, Migration>,
+) -> Member {
     Member {
         policy: wanted.policy.to_string(),
         name: wanted.name.to_string(),
@@ -270,5 +278,6 @@ fn loadable(wanted: &DesiredMember, object: VerifiedObject, config: EncodedConfi
         mode: wanted.mode,
         failure: wanted.failure,
         config,
+        migrations,
     }
 }

@@ -174,6 +174,7 @@ fn attached(
             mode: Mode::Enforce,
             failure: Failure::Closed,
             config: EncodedConfig::default(),
+            migrations: Default::default(),
         })
         .collect();
     let chain = Chain { backend: choice, ..Chain::new(at.clone(), 1, members) };

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 pub(super) const CMD_MAP_CREATE: u32 = 0;
 pub(super) const CMD_MAP_LOOKUP_ELEM: u32 = 1;
 pub(super) const CMD_MAP_UPDATE_ELEM: u32 = 2;
+pub(super) const CMD_MAP_GET_NEXT_KEY: u32 = 4;
 pub(super) const CMD_PROG_LOAD: u32 = 5;
 pub(super) const CMD_OBJ_PIN: u32 = 6;
 pub(super) const CMD_OBJ_GET: u32 = 7;

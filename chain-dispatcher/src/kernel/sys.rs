@@ -16,11 +16,11 @@ use std::path::Path;
 use super::attr::{
     BtfAnswer, BtfLoad, CMD_BTF_GET_FD_BY_ID, CMD_BTF_LOAD, CMD_LINK_CREATE, CMD_LINK_DETACH,
     CMD_LINK_GET_FD_BY_ID, CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE,
-    CMD_MAP_GET_FD_BY_ID, CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET,
-    CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_GET_FD_BY_ID, CMD_PROG_LOAD, CMD_PROG_QUERY,
-    CMD_PROG_TEST_RUN, ExtensionLink, HookQuery, LinkAnswer, LinkCreate, MapAnswer, MapCreate,
-    MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramDetails, ProgramLoad, ProgramRun,
-    address, length, raw,
+    CMD_MAP_GET_FD_BY_ID, CMD_MAP_GET_NEXT_KEY, CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM,
+    CMD_OBJ_GET, CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_GET_FD_BY_ID, CMD_PROG_LOAD,
+    CMD_PROG_QUERY, CMD_PROG_TEST_RUN, ExtensionLink, HookQuery, LinkAnswer, LinkCreate, MapAnswer,
+    MapCreate, MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramDetails, ProgramLoad,
+    ProgramRun, address, length, raw,
 };
 use super::objects::{
     Attached, LinkInfo, LoadRefused, MapInfo, MapShape, MapSpec, ProgramInfo, ProgramSpec, TestRun,
@@ -102,6 +102,27 @@ pub(crate) fn map_lookup(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<Option<V
     // SAFETY: `key` is as long as the map's keys and `value` has room for what the kernel writes.
     match unsafe { bpf(CMD_MAP_LOOKUP_ELEM, &mut attr) } {
         Ok(_) => Ok(Some(value)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The key after `key`, the first one for none and for a key that is gone. `None` after the last.
+pub(crate) fn map_next_key(map: BorrowedFd<'_>, key: Option<&[u8]>) -> io::Result<Option<Vec<u8>>> {
+    let length = map_info(map)?.shape.key_size as usize;
+    if key.is_some_and(|key| key.len() != length) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut next = vec![0u8; length];
+    let mut attr = MapElement {
+        map_fd: raw(map),
+        key: key.map_or(0, address),
+        value: next.as_mut_ptr() as u64,
+        ..MapElement::default()
+    };
+    // SAFETY: both keys are as long as the map's own, which the kernel reads and writes.
+    match unsafe { bpf(CMD_MAP_GET_NEXT_KEY, &mut attr) } {
+        Ok(_) => Ok(Some(next)),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }

@@ -83,8 +83,11 @@ impl Types<'_> {
                     return None;
                 }
                 for member in (0..length).map(|n| at + 12 + n * 12) {
-                    let (name, of, bits) =
-                        (self.string(self.at(member)?)?, self.at(member + 4)?, self.at(member + 8)?);
+                    let (name, of, bits) = (
+                        self.string(self.at(member)?)?,
+                        self.at(member + 4)?,
+                        self.at(member + 8)?,
+                    );
                     if name.is_empty() || bits % 8 != 0 {
                         return None;
                     }

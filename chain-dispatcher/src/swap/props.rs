@@ -15,7 +15,9 @@ use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_trust::LocallyTrusted;
 
 use super::{Blocked, ForeignProgram, Live, SeenFolder, SeenMap, Step, Wanted, WantedMember, plan};
-use crate::chain::{Counting, Foreign, Gap, HookPoint, Loadable, Member, XdpModeChoice, in_order};
+use crate::chain::{
+    Counting, Foreign, Gap, HookPoint, Loadable, LostState, Member, XdpModeChoice, in_order,
+};
 use crate::kernel::netlink::XdpMode;
 use crate::kernel::objects::MapShape;
 use crate::kinds::Backend;
@@ -72,7 +74,7 @@ fn shape() -> impl Strategy<Value = MapShape> {
 /// What the value of a map is: two meanings of one size, or none told.
 fn types() -> impl Strategy<Value = MapTypes> {
     prop_oneof![Just(None), Just(Some("{src @0 u32, }")), Just(Some("{dst @0 u32, }"))]
-        .prop_map(|value| MapTypes { key: None, value: value.map(str::to_owned) })
+        .prop_map(|value| MapTypes { value: value.map(str::to_owned), ..MapTypes::default() })
 }
 
 fn mode() -> impl Strategy<Value = XdpModeChoice> {
@@ -84,9 +86,9 @@ fn mode() -> impl Strategy<Value = XdpModeChoice> {
 }
 
 fn wanted(backend: Backend) -> impl Strategy<Value = Wanted> {
-    let asked = (any::<bool>(), any::<bool>(), mode());
+    let asked = (any::<bool>(), any::<bool>(), any::<bool>(), mode());
     (record(backend), shape(), types(), any::<bool>(), asked).prop_map(
-        move |(record, shape, types, configured, (take_over, gap, mode))| {
+        move |(record, shape, types, configured, (take_over, gap, lose, mode))| {
             let map = DeclaredMap {
                 name: "state".to_owned(),
                 shape,
@@ -96,13 +98,14 @@ fn wanted(backend: Backend) -> impl Strategy<Value = Wanted> {
             };
             let outline = Outline { frags: false, maps: vec![map] };
             let config_maps = if configured { vec!["state".to_owned()] } else { Vec::new() };
-            let member = WantedMember { outline, config_maps };
+            let member = WantedMember { outline, config_maps, migrations: BTreeMap::new() };
             Wanted {
                 members: vec![member; record.members.len()],
                 record,
                 foreign: if take_over { Foreign::TakeOver } else { Foreign::Refuse },
                 mode: if is_tc(backend) { XdpModeChoice::Auto } else { mode },
                 gap: if gap { Gap::Allow } else { Gap::Refuse },
+                lost_state: if lose { LostState::Allow } else { LostState::Refuse },
             }
         },
     )
@@ -193,6 +196,11 @@ proptest! {
         let old = world.running().and_then(|folder| folder.record.clone());
         let apart = apart(&world, &wanted);
         match plan(&at(&wanted), &world.seen(), &wanted) {
+            Err(Blocked::State(lost)) => {
+                prop_assert_eq!(wanted.lost_state, LostState::Refuse);
+                let maps = world.running().map(|folder| folder.maps.clone()).unwrap_or_default();
+                prop_assert!(maps.iter().any(|map| map.member == lost.member));
+            }
             Err(Blocked::Gap(_)) => prop_assert!(apart && wanted.gap == Gap::Refuse),
             Err(Blocked::Held(holder)) => {
                 if world.live.is_some() {
@@ -275,6 +283,7 @@ proptest! {
                 mode: Mode::Enforce,
                 failure: Failure::Closed,
                 config: EncodedConfig::default(),
+                migrations: BTreeMap::new(),
             }))
             .collect();
         let rank = |member: &&Member| (member.priority, member.policy.clone(), member.name.clone());

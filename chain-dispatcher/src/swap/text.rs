@@ -43,6 +43,10 @@ impl fmt::Display for Step {
                 write!(f, "load the {backend} dispatcher for {members} members")
             }
             Self::Pin { folder } => write!(f, "pin the new chain in gen-{folder}"),
+            Self::Migrate { policy, name, map, from, .. } => write!(
+                f,
+                "copy the entries of {from} into {map} of {policy}/{name}, as its package declares; what is written there from now to the switch is not copied"
+            ),
             Self::TakeOver { program } => write!(
                 f,
                 "take off the foreign program {} ({}); packets pass unseen until the next step",

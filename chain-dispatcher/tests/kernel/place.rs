@@ -378,6 +378,7 @@ pub(crate) fn answering(hook: Hook, name: &str, priority: u32, answer: i32) -> M
         mode: Mode::Enforce,
         failure: Failure::Closed,
         config: global("answer", &answer.to_le_bytes()),
+        migrations: BTreeMap::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::local::{Places, capability, interface, settings};
 use crate::render::units::parse_duration;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_artifact::key::PublicKey;
-use skep_chain_dispatcher::{BackendChoice, Foreign, Gap, Sampling, Until, XdpModeChoice};
+use skep_chain_dispatcher::{BackendChoice, Foreign, Gap, LostState, Sampling, Until, XdpModeChoice};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -77,6 +77,9 @@ pub(crate) struct Args {
     /// Allow a change that packets pass unseen for a moment
     #[arg(long)]
     allow_gap: bool,
+    /// Begin with an empty map where the content of an older version's map cannot go on
+    #[arg(long)]
+    lose_state: bool,
     /// Take off a program that somebody else attached there; never the agent's
     #[arg(long)]
     takeover: bool,
@@ -175,6 +178,7 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         liberties: Liberties {
             foreign: if args.takeover { Foreign::TakeOver } else { Foreign::Refuse },
             gap: if args.allow_gap { Gap::Allow } else { Gap::Refuse },
+            lost_state: if args.lose_state { LostState::Allow } else { LostState::Refuse },
         },
     })?;
     live::announce(&joined, &proven.vouched_by(), session);

@@ -10,7 +10,7 @@ use crate::local::seat::{Held, Place, Seat, Seats, Standing, Stored, Wish};
 use anyhow::Context as _;
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::{
-    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, LibxdpVersion,
+    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, LibxdpVersion, LostState,
     Member, MemberCounters, ObservedChain, Observer, Sampling, XdpModeChoice, libxdp_root,
 };
 
@@ -42,6 +42,7 @@ pub(crate) struct Newcomer<'a> {
 pub(crate) struct Liberties {
     pub foreign: Foreign,
     pub gap: Gap,
+    pub lost_state: LostState,
 }
 
 /// A seat that was taken.
@@ -272,6 +273,7 @@ impl Host {
             backend: wish.backend,
             xdp_mode: wish.xdp_mode,
             gap: liberties.gap,
+            lost_state: liberties.lost_state,
             ..Chain::new(at.clone(), generation, members)
         };
         match self.engine.apply(&chain) {

@@ -86,6 +86,11 @@ impl World {
                 (self.dispatcher, self.loaded.len()) == (Some(members), members)
                     && self.folders.insert(*folder, new).is_none()
             }
+            // A copy reads the running chain's map and writes one that is pinned and not yet live.
+            Step::Migrate { slot, .. } => {
+                let pinned = self.folders.values().any(|f| f.dispatcher_id == Some(self.next_id));
+                pinned && *slot < members && self.running().is_some()
+            }
             Step::TakeOver { program } => {
                 self.foreign.retain(|other| other != program);
                 self.libxdp = None;
