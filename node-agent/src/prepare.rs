@@ -13,7 +13,8 @@ use skep_artifact::hook::Hook;
 use skep_artifact::manifest::Migration;
 use skep_artifact::name::Namespace;
 use skep_chain_dispatcher::{
-    BackendChoice, Chain, Foreign, Gap, HookPoint, Loadable, LostState, Member, XdpModeChoice, config_digest,
+    BackendChoice, Chain, Foreign, Gap, HookPoint, Loadable, LostState, Member, XdpModeChoice,
+    config_digest,
 };
 use skep_fleet::plan::{NeededPackage, WantedChain};
 use skep_fleet::{AttachMode, Backend, DesiredChain, DesiredMember, ObservedMember};

@@ -59,7 +59,7 @@ impl Types<'_> {
         match kind {
             INT => {
                 let encoding = self.at(at + 12)?;
-                let whole = encoding & 0xff == size * 8 && encoding >> 16 & 0xff == 0;
+                let whole = size <= 16 && encoding & 0xff == size * 8 && encoding >> 16 & 0xff == 0;
                 let kind = match encoding >> 24 & 0xf {
                     0 => FieldKind::Unsigned,
                     1 => FieldKind::Signed,
@@ -93,7 +93,13 @@ impl Types<'_> {
                     }
                     let path =
                         if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-                    self.collect(fields, of, &path, offset + (bits / 8) as usize, depth + 1)?;
+                    self.collect(
+                        fields,
+                        of,
+                        &path,
+                        offset.checked_add((bits / 8) as usize)?,
+                        depth + 1,
+                    )?;
                 }
                 Some(())
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use skep_artifact::hook::{Hook, Mode, Verdict};
 use skep_chain_dispatcher::{
-    ApplyError, Backend, Counting, Engine, EngineConfig, SLOTS_MAX, Step, XdpMode,
+    ApplyError, Backend, Chain, Counting, Engine, EngineConfig, LostState, SLOTS_MAX, Step, XdpMode,
 };
 
 use crate::place::{ANSWER, Place, answering, at, chain, global, member, packet};
@@ -143,7 +143,8 @@ fn an_upgrade_keeps_state_renews_config_and_says_what_starts_empty() {
 
         let mut larger = upgraded.clone();
         larger.object = crate::place::compile(&ANSWER.replace("max_entries, 1", "max_entries, 2"));
-        let applied = engine.apply(&chain(Hook::Xdp, 3, vec![larger])).unwrap();
+        let larger = chain(Hook::Xdp, 3, vec![larger]);
+        let applied = engine.apply(&Chain { lost_state: LostState::Allow, ..larger }).unwrap();
         assert!(
             matches!(&applied.plan.steps[0], Step::LoadMember { carried, restarted, .. }
             if carried.is_empty() && restarted[0].why.contains("number of entries was 1 and is 2")),

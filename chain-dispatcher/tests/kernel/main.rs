@@ -14,6 +14,7 @@ mod fused;
 mod interfaces;
 mod killed;
 mod libxdp;
+mod migrated;
 mod neighbours;
 mod objects;
 mod others;

@@ -34,6 +34,7 @@ fn member(name: &str, values: serde_json::Value) -> Member {
         mode: Mode::Enforce,
         failure: Failure::Closed,
         config: encode(&package.manifest, &package.facts, &values).unwrap(),
+        migrations: Default::default(),
     }
 }
 

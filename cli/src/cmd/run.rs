@@ -13,7 +13,9 @@ use crate::local::{Places, capability, interface, settings};
 use crate::render::units::parse_duration;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_artifact::key::PublicKey;
-use skep_chain_dispatcher::{BackendChoice, Foreign, Gap, LostState, Sampling, Until, XdpModeChoice};
+use skep_chain_dispatcher::{
+    BackendChoice, Foreign, Gap, LostState, Sampling, Until, XdpModeChoice,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -8,9 +8,11 @@ use crate::trusting::Trust;
 use anyhow::Context as _;
 use skep_artifact::config::{ConfigValues, EncodedConfig, encode};
 use skep_artifact::hook::{Hook, VerdictSet};
+use skep_artifact::manifest::Migration;
 use skep_artifact::object::ObjectFacts;
 use skep_chain_dispatcher::Loadable;
 use skep_trust::{LocallyTrusted, Refusal, VerifiedObject, VerifiedPackage};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where a program stands in its chain when neither its author nor its user says so.
@@ -178,6 +180,14 @@ impl Proven {
     }
 
     /// What the engine loads.
+    /// How state of older versions becomes this one's; a bare object says nothing about it.
+    pub(crate) fn migrations(&self) -> BTreeMap<String, Migration> {
+        match self {
+            Self::Package { package, .. } => package.manifest().migrate.clone(),
+            Self::Object { .. } => BTreeMap::new(),
+        }
+    }
+
     pub(crate) fn loadable(&self) -> Loadable {
         match self {
             Self::Package { object, .. } => Loadable::Verified(object.clone()),

@@ -10,8 +10,9 @@ use crate::local::seat::{Held, Place, Seat, Seats, Standing, Stored, Wish};
 use anyhow::Context as _;
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::{
-    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, LibxdpVersion, LostState,
-    Member, MemberCounters, ObservedChain, Observer, Sampling, XdpModeChoice, libxdp_root,
+    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, LibxdpVersion,
+    LostState, Member, MemberCounters, ObservedChain, Observer, Sampling, XdpModeChoice,
+    libxdp_root,
 };
 
 /// What stands for the policy in the name of a member: nobody's, a person's at the keyboard.
@@ -361,6 +362,7 @@ fn member(seat: &Seat, proven: &Proven) -> anyhow::Result<Member> {
         mode: seat.mode,
         failure: seat.failure,
         config: proven.encode(&seat.settings)?,
+        migrations: proven.migrations(),
     })
 }
 
