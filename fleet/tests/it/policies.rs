@@ -148,10 +148,13 @@ fn contradictory_revisions_are_refused() {
 #[test]
 fn how_to_attach_is_read_signed_and_left_out_where_nobody_asked() {
     let text = r#"{ "interfaces": { "match": ["eth0"] }, "hook": "xdp", "backend": "fused",
-                    "mode": "native", "takeover": true, "allowGap": true }"#;
+                    "mode": "native", "takeover": true, "allowGap": true, "loseState": true }"#;
     let attach: Attach = serde_json::from_str(text).unwrap();
     let (backend, mode) = (Backend::Fused, AttachMode::Native);
-    assert_eq!(attach.how(), How { backend, mode, takeover: true, allow_gap: true });
+    assert_eq!(
+        attach.how(),
+        How { backend, mode, takeover: true, allow_gap: true, lose_state: true }
+    );
     let mut fw = policy("fw", &["eth0"], vec![program("m", "a/b", 1)]);
     let plain = String::from_utf8(fw.to_json().unwrap()).unwrap();
     for word in ["backend", "takeover", "allowGap", "native"] {
