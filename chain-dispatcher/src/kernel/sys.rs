@@ -18,14 +18,16 @@ use super::attr::{
     CMD_LINK_GET_FD_BY_ID, CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE,
     CMD_MAP_GET_FD_BY_ID, CMD_MAP_GET_NEXT_KEY, CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM,
     CMD_OBJ_GET, CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_GET_FD_BY_ID, CMD_PROG_LOAD,
-    CMD_PROG_QUERY, CMD_PROG_TEST_RUN, ExtensionLink, HookQuery, LinkAnswer, LinkCreate, MapAnswer,
-    MapCreate, MapElement, ObjectQuery, Pinning, ProgramAnswer, ProgramDetails, ProgramLoad,
-    ProgramRun, address, length, raw,
+    CMD_PROG_QUERY, CMD_PROG_TEST_RUN, ExtensionLink, HookQuery, LinkCreate, MapElement,
+    ObjectQuery, Pinning, ProgramDetails, ProgramRun, address, length, raw,
 };
-use super::objects::{
-    Attached, LinkInfo, LoadRefused, MapInfo, MapShape, MapSpec, ProgramInfo, ProgramSpec, TestRun,
-    object_name, text, value_bytes,
-};
+use super::objects::{Attached, LoadRefused, MapSpec, ProgramSpec, TestRun, value_bytes};
+
+pub(crate) use info::{link_info, map_info, prog_btf, prog_info};
+use requests::{map_attr, program_attr};
+
+mod info;
+mod requests;
 
 /// Room for what the verifier says. It keeps the end of a longer log only when asked for, so this
 /// is generous; the last lines are what people need.
@@ -48,23 +50,7 @@ const INTERRUPTED_TRIES_MAX: u32 = 5;
 
 /// Creates a map.
 pub(crate) fn map_create(spec: &MapSpec<'_>, btf: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
-    let with_btf = spec.btf_value != 0;
-    let mut attr = MapCreate {
-        map_type: spec.shape.kind,
-        key_size: spec.shape.key_size,
-        value_size: spec.shape.value_size,
-        max_entries: spec.shape.max_entries,
-        map_flags: spec.shape.flags,
-        map_name: object_name(spec.name),
-        map_extra: spec.map_extra,
-        inner_map_fd: spec.inner.map_or(0, raw),
-        ..MapCreate::default()
-    };
-    if let (Some(btf), true) = (btf, with_btf) {
-        attr.btf_fd = raw(btf);
-        attr.btf_key_type_id = spec.btf_key;
-        attr.btf_value_type_id = spec.btf_value;
-    }
+    let mut attr = map_attr(spec, btf);
     // SAFETY: the attribute holds no pointers.
     unsafe { bpf_fd(CMD_MAP_CREATE, &mut attr) }
 }
@@ -171,37 +157,6 @@ pub(crate) fn prog_load(spec: &ProgramSpec<'_>) -> Result<OwnedFd, LoadRefused> 
     }
 }
 
-fn program_attr(spec: &ProgramSpec<'_>) -> io::Result<ProgramLoad> {
-    let mut attr = ProgramLoad {
-        prog_type: spec.kind,
-        insn_cnt: length(spec.instructions.len())?,
-        insns: spec.instructions.as_ptr() as u64,
-        license: spec.license.as_ptr() as u64,
-        prog_flags: spec.flags,
-        prog_name: object_name(spec.name),
-        expected_attach_type: spec.attach_type,
-        ..ProgramLoad::default()
-    };
-    if let Some(btf) = spec.btf {
-        attr.prog_btf_fd = raw(btf);
-        if !spec.func_info.is_empty() {
-            attr.func_info = spec.func_info.as_ptr() as u64;
-            attr.func_info_cnt = length(spec.func_info.len())?;
-            attr.func_info_rec_size = length(size_of_val(&spec.func_info[0]))?;
-        }
-        if !spec.line_info.is_empty() {
-            attr.line_info = spec.line_info.as_ptr() as u64;
-            attr.line_info_cnt = length(spec.line_info.len())?;
-            attr.line_info_rec_size = length(size_of_val(&spec.line_info[0]))?;
-        }
-    }
-    if let Some(extends) = spec.extends {
-        attr.attach_prog_fd = raw(extends.program);
-        attr.attach_btf_id = extends.function;
-    }
-    Ok(attr)
-}
-
 /// Pins a program, map or link at `path`, which must lie in a bpffs and not exist.
 pub(crate) fn obj_pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
@@ -291,12 +246,6 @@ pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
     by_id(CMD_LINK_GET_FD_BY_ID, id)
 }
 
-/// Asks the kernel about a program.
-pub(crate) fn prog_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
-    let info: ProgramAnswer = object_info(program)?;
-    Ok(ProgramInfo { id: info.id, kind: info.kind, tag: info.tag, name: text(&info.name) })
-}
-
 /// The bytes of BTF that is in the kernel, by its id. Needs CAP_SYS_ADMIN.
 pub(crate) fn btf_bytes(id: u32) -> io::Result<Vec<u8>> {
     let btf = by_id(CMD_BTF_GET_FD_BY_ID, id)?;
@@ -313,35 +262,6 @@ pub(crate) fn btf_bytes(id: u32) -> io::Result<Vec<u8>> {
     // `btf_size`; both outlive the call.
     unsafe { bpf(CMD_OBJ_GET_INFO_BY_FD, &mut attr) }?;
     Ok(bytes)
-}
-
-/// Asks the kernel about a map.
-pub(crate) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
-    let info: MapAnswer = object_info(map)?;
-    Ok(MapInfo {
-        id: info.id,
-        shape: MapShape {
-            kind: info.kind,
-            key_size: info.key_size,
-            value_size: info.value_size,
-            max_entries: info.max_entries,
-            flags: info.flags,
-        },
-        btf_id: info.btf_id,
-        btf_key: info.btf_key_type_id,
-        btf_value: info.btf_value_type_id,
-    })
-}
-
-/// Asks the kernel about an XDP or tcx link.
-pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
-    let info: LinkAnswer = object_info(link)?;
-    Ok(LinkInfo {
-        id: info.id,
-        kind: info.kind,
-        program_id: info.program_id,
-        ifindex: info.ifindex,
-    })
 }
 
 /// Makes a loaded extension run in place of a function of `target`: of the one it was verified
@@ -380,15 +300,6 @@ pub(crate) fn prog_maps(program: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     unsafe { bpf(CMD_OBJ_GET_INFO_BY_FD, &mut attr) }?;
     let found = (info.maps as usize).min(MAPS_MAX);
     Ok(ids[..found].iter().filter_map(|id| by_id(CMD_MAP_GET_FD_BY_ID, *id).ok()).collect())
-}
-
-/// A program's type information; none if it was loaded without. Needs CAP_SYS_ADMIN.
-pub(crate) fn prog_btf(program: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
-    let details: ProgramDetails = object_info(program)?;
-    if details.btf_id == 0 {
-        return Ok(None);
-    }
-    btf_bytes(details.btf_id).map(Some)
 }
 
 /// What is attached to a tcx hook, in the order in which packets meet it.
