@@ -2,17 +2,19 @@
 //! again around it, and the chain is switched in one operation. The agent's chains are never touched.
 //! Refuses to know command lines and what is shown.
 
+mod line_up;
+
 use crate::exit::Ends;
 use crate::local::Places;
 use crate::local::content::{Content, Proven};
 use crate::local::interface::{self, Interface};
 use crate::local::seat::{Held, Place, Seat, Seats, Standing, Stored, Wish};
 use anyhow::Context as _;
+use line_up::{again, free_name, member, wish_of};
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::{
-    ApplyError, BackendChoice, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, LibxdpVersion,
-    LostState, Member, MemberCounters, ObservedChain, Observer, Sampling, XdpModeChoice,
-    libxdp_root,
+    ApplyError, Chain, Engine, EngineConfig, Foreign, Gap, HookPoint, LibxdpVersion, LostState,
+    Member, MemberCounters, ObservedChain, Observer, Sampling, libxdp_root,
 };
 
 /// What stands for the policy in the name of a member: nobody's, a person's at the keyboard.
@@ -314,89 +316,4 @@ impl Going<'_> {
 fn current(place: Place) -> anyhow::Result<Option<HookPoint>> {
     let found = interface::all()?.into_iter().find(|i| i.index == place.ifindex);
     Ok(found.map(|interface| HookPoint { interface: interface.name, hook: place.hook }))
-}
-
-/// What the seats of a chain ask for together: the newest that asks for something decides.
-fn wish_of(seats: &[&Seat]) -> Wish {
-    let newest_first = || {
-        let mut seats = seats.to_vec();
-        // The newcomer stands last among those of one second.
-        seats.reverse();
-        seats.sort_by_key(|seat| std::cmp::Reverse(seat.since));
-        seats.into_iter().map(|seat| seat.wish)
-    };
-    Wish {
-        backend: newest_first()
-            .map(|wish| wish.backend)
-            .find(|backend| *backend != BackendChoice::Auto)
-            .unwrap_or_default(),
-        xdp_mode: newest_first()
-            .map(|wish| wish.xdp_mode)
-            .find(|mode| *mode != XdpModeChoice::Auto)
-            .unwrap_or_default(),
-    }
-}
-
-/// Verifies a seat again, and says how it is loaded.
-fn again(stored: &Stored) -> anyhow::Result<Member> {
-    let seat = &stored.seat;
-    let failed = || {
-        format!(
-            "{}, which runs already, cannot be loaded again beside others. `skep run --stop {} --name {}` takes it off.",
-            seat.name, seat.interface, seat.name
-        )
-    };
-    let (content, accepted_at) = stored.content().with_context(failed)?;
-    let proven = content.prove(accepted_at).with_context(failed)?;
-    member(seat, &proven).with_context(failed)
-}
-
-fn member(seat: &Seat, proven: &Proven) -> anyhow::Result<Member> {
-    Ok(Member {
-        policy: POLICY.to_owned(),
-        name: seat.name.clone(),
-        program: seat.program.clone(),
-        object: proven.loadable(),
-        priority: seat.priority,
-        proceed_on: seat.proceed_on,
-        mode: seat.mode,
-        failure: seat.failure,
-        config: proven.encode(&seat.settings)?,
-        migrations: proven.migrations(),
-    })
-}
-
-/// The name that was asked for, or the next free one of its kind.
-fn free_name(
-    wanted: &str,
-    taken: &[&str],
-    asked_for: bool,
-    at: &HookPoint,
-) -> Result<String, Ends> {
-    if !taken.contains(&wanted) {
-        return Ok(wanted.to_owned());
-    }
-    if asked_for {
-        return Err(Ends::usage(format!(
-            "{at} runs a member named {wanted} already. Choose another --name."
-        )));
-    }
-    let numbered = (2..).map(|number: u32| format!("{wanted}-{number}"));
-    let free = numbered.take(taken.len() + 1).find(|name| !taken.contains(&name.as_str()));
-    // One of n + 1 names is not among n.
-    Ok(free.unwrap_or_else(|| wanted.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_one_gets_a_number_unless_its_name_was_asked_for() {
-        let at = HookPoint { interface: "eth0".into(), hook: Hook::Xdp };
-        assert_eq!(free_name("a", &["b"], false, &at).unwrap(), "a");
-        assert_eq!(free_name("a", &["a", "a-2"], false, &at).unwrap(), "a-3");
-        let error = free_name("a", &["a"], true, &at).unwrap_err();
-        assert!(error.to_string().contains("eth0 xdp runs a member named a already"), "{error}");
-    }
 }
