@@ -1,5 +1,9 @@
 //! Every English sentence the pages say, in one place. It refuses to know when each is said.
 
+mod package;
+
+pub use package::*;
+
 pub const SITE: &str = "Skep";
 pub const SKIP: &str = "Skip to the content";
 pub const NAV_LABEL: &str = "Main";
@@ -28,92 +32,6 @@ pub const EMPTY_REGISTRY_COMMAND: &str = "skep publish --key publisher.key";
 pub const NOTHING_FOUND_TITLE: &str = "No package matches";
 pub const NOTHING_FOUND_TEXT: &str =
     "Try fewer or other words, or any hook. The command line searches the same list.";
-
-// Packages.
-pub const README: &str = "README";
-pub const NO_README: &str = "This version has no README.";
-pub const VERSIONS: &str = "Versions";
-pub const PERMISSIONS: &str = "Permissions";
-pub const PERMISSIONS_LEAD: &str = "What the programs may do, read from the object and not from what the author says. Instructions show what can be called; a value reached through a map may also be changed in place.";
-pub const NO_PERMISSIONS: &str = "The object holds no program, so there is nothing it may do.";
-pub const PROGRAMS: &str = "Programs";
-pub const MAPS: &str = "Maps";
-pub const NO_MAPS: &str = "The programs keep no maps.";
-pub const CONFIGURATION: &str = "Configuration";
-pub const NO_SETTINGS: &str = "This version has no settings.";
-pub const INSTALL: &str = "Install and deploy";
-pub const ABOUT: &str = "About";
-pub const REPOSITORY: &str = "Source code";
-pub const SECTIONS_LABEL: &str = "Sections of this page";
-pub const COPY: &str = "Copy";
-pub const COPIED: &str = "Copied";
-pub const COPY_REFUSED: &str = "Select and copy by hand";
-pub const YANKED: &str = "yanked";
-pub const YANKED_TEXT: &str = "This version was yanked by its publisher. Nodes that run it keep it; new policies cannot pick it.";
-pub const CURRENT: &str = "shown";
-pub const UNKNOWN: &str = "unknown";
-pub const SNIPPET_PULL: &str = "Download and verify";
-pub const SNIPPET_POLICY: &str = "Add to a chain: write a policy";
-pub const SNIPPET_APPLY: &str = "See what would change, sign, apply";
-pub const MAP_CONFIG: &str = "filled by configuration";
-pub const MAP_STATE: &str = "state, kept over upgrades";
-pub const DEFAULT_COMPILED: &str = "as compiled";
-pub const DEFAULT_EMPTY: &str = "empty";
-
-pub const LABEL_LICENSE: &str = "Licence";
-pub const LABEL_KERNEL: &str = "Kernel";
-pub const LABEL_SIZE: &str = "Size";
-pub const LABEL_INSTALLS: &str = "Installs";
-pub const LABEL_PUBLISHED: &str = "Published";
-pub const LABEL_PUBLISHED_BY: &str = "Published by";
-pub const LABEL_RELEASE: &str = "Release";
-pub const LABEL_ROLE: &str = "Role file";
-pub const LABEL_DIGEST: &str = "Index";
-pub const LABEL_KEYWORDS: &str = "Keywords";
-
-pub const COL_VERSION: &str = "Version";
-pub const COL_RELEASE: &str = "Release";
-pub const COL_PUBLISHED: &str = "Published";
-pub const COL_SIZE: &str = "Size";
-pub const COL_INDEX: &str = "Index digest";
-pub const COL_MAY: &str = "May";
-pub const COL_PROGRAMS: &str = "Programs";
-pub const COL_BECAUSE: &str = "Because";
-pub const COL_PROGRAM: &str = "Program";
-pub const COL_TYPE: &str = "Type";
-pub const COL_SECTION: &str = "Section";
-pub const COL_INSTRUCTIONS: &str = "Instructions";
-pub const COL_LOWEST_KERNEL: &str = "Lowest kernel";
-pub const COL_HELPERS: &str = "Helpers";
-pub const COL_MAP: &str = "Map";
-pub const COL_ENTRIES: &str = "Entries";
-pub const COL_KEY: &str = "Key";
-pub const COL_VALUE: &str = "Value";
-pub const COL_USE: &str = "Use";
-pub const COL_SETTING: &str = "Setting";
-pub const COL_DEFAULT: &str = "Default";
-pub const COL_RANGE: &str = "Range";
-pub const COL_ABOUT: &str = "About";
-
-pub const MAY_WRITE_USER_MEMORY: &str = "write into the memory of processes";
-pub const MAY_READ_MEMORY: &str = "read memory of the kernel or of processes";
-pub const MAY_STEER_PROCESSES: &str = "override kernel functions or signal processes";
-pub const MAY_REPORT: &str = "send what it sees to a program on the host";
-pub const MAY_LOG: &str = "write into the kernel's trace log";
-pub const MAY_TAIL_CALL: &str = "continue in another program";
-pub const MAY_WRITE_MAPS: &str = "add, change and remove map entries";
-pub const MAY_READ_MAPS: &str = "read maps, and change values in place";
-pub const MAY_LOOK_UP_ROUTES: &str = "look up routes and sockets";
-pub const MAY_READ_CLOCK: &str = "read the clock";
-pub const MAY_REWRITE: &str = "rewrite packets";
-pub const MAY_REDIRECT: &str = "send packets elsewhere";
-pub const MAY_DROP: &str = "pass and drop packets";
-pub const MAY_CALL_KERNEL: &str = "call kernel functions";
-pub const BECAUSE_VERDICT: &str = "every program on this hook returns a verdict";
-pub const BECAUSE_HELPER: &str = "it calls a helper that does";
-pub const WEIGHT_GRAVE: &str = "grave";
-pub const WEIGHT_NOTABLE: &str = "notable";
-pub const WEIGHT_ORDINARY: &str = "ordinary";
 
 // Verification.
 pub const VERIFY_TITLE: &str = "Verified in your browser";
@@ -223,7 +141,11 @@ pub const COL_APPLIED_BY: &str = "Applied by";
 pub const COL_WHEN: &str = "When";
 pub const COL_DIGEST: &str = "Envelope";
 
-// States of every page.
+// On every page.
+pub const COPY: &str = "Copy";
+pub const COPIED: &str = "Copied";
+pub const COPY_REFUSED: &str = "Select and copy by hand";
+pub const UNKNOWN: &str = "unknown";
 pub const LOADING: &str = "Loading";
 pub const TRY_AGAIN: &str = "Try again";
 pub const UNREACHABLE_TITLE: &str = "The registry did not answer";
@@ -273,46 +195,6 @@ fn matches_verb(packages: &str) -> &'static str {
 #[must_use]
 pub fn search_command(text: &str) -> String {
     format!("skep search '{}'", text.replace('\'', ""))
-}
-
-#[must_use]
-pub fn lowest_kernel(release: Option<&str>) -> String {
-    release.map_or_else(|| "lowest kernel unknown".to_owned(), |r| format!("Linux {r} or newer"))
-}
-
-#[must_use]
-pub fn signed_by(keys: &str) -> String {
-    if keys.is_empty() { "not signed".to_owned() } else { format!("signed by {keys}") }
-}
-
-#[must_use]
-pub fn installs(nodes: u64) -> String {
-    match nodes {
-        0 => "runs on no node yet".to_owned(),
-        1 => "runs on 1 node".to_owned(),
-        n => format!("runs on {n} nodes"),
-    }
-}
-
-#[must_use]
-pub fn signed_header(namespace: &str, keys: &str, signers: usize, threshold: u32) -> String {
-    let noun = if signers == 1 { "key" } else { "keys" };
-    format!("Signed by {namespace} with {keys} ({signers} {noun}, {threshold} required)")
-}
-
-#[must_use]
-pub fn role_version(version: u64) -> String {
-    format!("version {version}")
-}
-
-#[must_use]
-pub fn newer_version(version: &str) -> String {
-    format!("Version {version} is newer.")
-}
-
-#[must_use]
-pub fn map_setting(key: &str, value: &str) -> String {
-    format!("map from {key} to {value}")
 }
 
 #[must_use]
