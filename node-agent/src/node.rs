@@ -9,10 +9,8 @@ use crate::execute::execute;
 use crate::interfaces;
 use crate::ledger::{Found, Ledger, LedgerError, Place, Store};
 use crate::observe::{self, Seen};
-use crate::prepare::{FetchResult, Learned, Ready, Shelf};
-use crate::reconcile::{
-    Decision, Failure, Obstacle, Running, View, Wish, accept, decide, judge, place_of,
-};
+use crate::prepare::{FetchResult, Learned};
+use crate::reconcile::{Decision, Failure, Running, View, Wish, accept, decide, judge, place_of};
 use skep_api::v1::nodes::Refused;
 use skep_api::v1::sync::{DesiredState, Have};
 use skep_artifact::digest::Digest;
@@ -20,7 +18,7 @@ use skep_artifact::name::Namespace;
 use skep_chain_dispatcher::{Engine, ObserveError};
 use skep_fleet::plan::{NeededPackage, Step};
 use skep_fleet::selector::Labels;
-use skep_fleet::{DesiredChain, PolicyName, PolicyRevision, compose};
+use skep_fleet::{PolicyName, PolicyRevision};
 use skep_trust::NodePolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -28,6 +26,7 @@ use std::path::PathBuf;
 mod settle;
 mod summary;
 mod timing;
+mod wishes;
 
 pub use summary::Summary;
 
@@ -266,64 +265,8 @@ impl Node {
         observe::look(&self.parts.engine).map_err(|source| NodeError::Observe { source })
     }
 
-    fn shelf(&self, now: i64) -> Shelf<'_> {
-        Shelf {
-            policy: &self.parts.policy,
-            cache: &self.parts.cache,
-            ledger: &self.ledger,
-            offered_roles: &self.offered_roles,
-            fetched: &self.fetched,
-            now,
-        }
-    }
-
     fn generation(&self) -> u64 {
         self.ledger.newest.map_or(0, |have| have.generation.0)
-    }
-
-    fn wanted_chains(&self, interfaces: &[String]) -> Vec<DesiredChain> {
-        let revisions: Vec<PolicyRevision> = self.revisions.values().cloned().collect();
-        compose(&revisions, &self.parts.labels, interfaces)
-    }
-
-    /// The chain that last ran well at a place, composed anew from its own envelopes.
-    fn good_chain(&self, place: &Place) -> Option<(DesiredChain, u64)> {
-        let good = self.ledger.good.get(place)?;
-        let envelopes = good.envelopes.iter().filter_map(|d| self.ledger.envelopes.get(d));
-        let envelopes: Vec<String> = envelopes.cloned().collect();
-        let read = envelope::read_all(&self.parts.policy, &envelopes, &self.ledger.floors);
-        let revisions: Vec<PolicyRevision> = read.revisions.into_values().collect();
-        let chains =
-            compose(&revisions, &self.parts.labels, std::slice::from_ref(&place.interface));
-        let chain = chains.into_iter().find(|c| c.hook == place.hook)?;
-        Some((chain, good.generation))
-    }
-
-    /// Works out what is wanted, unless nothing changed since it was last worked out.
-    fn prepare(&mut self, seen: &Seen, now: i64) -> Result<(), NodeError> {
-        let interfaces = interfaces::list().map_err(|source| NodeError::Interfaces { source })?;
-        if self.prepared.as_ref().is_some_and(|p| p.interfaces == interfaces) {
-            return Ok(());
-        }
-        let shelf = self.shelf(now);
-        let mut learned = Learned::from_floors(self.ledger.floors.clone());
-        let generation = self.generation();
-        let mut wishes = Vec::new();
-        for desired in self.wanted_chains(&interfaces) {
-            let place = Place { interface: desired.interface.clone(), hook: desired.hook };
-            let wanted = if seen.local.contains(&place) {
-                Err(Obstacle::Refused(local_program(&place)))
-            } else {
-                shelf.chain(&desired, generation, &mut learned).map(|ready| ready.wanted)
-            };
-            let good = self.good_chain(&place);
-            let fallback = good.and_then(|(desired, generation)| {
-                shelf.chain(&desired, generation, &mut learned).ok().map(|ready| ready.wanted)
-            });
-            wishes.push(Wish { place, wanted, fallback });
-        }
-        self.prepared = Some(Prepared { interfaces, wishes, learned });
-        Ok(())
     }
 
     fn decide(&self, seen: &Seen) -> Decision {
@@ -397,22 +340,6 @@ impl Node {
         }
     }
 
-    /// Verifies and encodes once more the chain a swap puts in place, right before it is loaded.
-    fn ready_for(&self, step: &Step, now: i64) -> Option<Ready> {
-        let Step::SwapChain { interface, hook, members, how, .. } = step else { return None };
-        let place = Place { interface: interface.clone(), hook: *hook };
-        let wanted = self.wanted_chains(std::slice::from_ref(interface));
-        let wanted = wanted.into_iter().find(|c| c.hook == *hook).map(|c| (c, self.generation()));
-        let either = wanted.into_iter().chain(self.good_chain(&place));
-        let shelf = self.shelf(now);
-        let mut learned = Learned::from_floors(self.ledger.floors.clone());
-        either
-            .filter_map(|(desired, generation)| {
-                shelf.chain(&desired, generation, &mut learned).ok()
-            })
-            .find(|ready| ready.wanted.members == *members && ready.wanted.how == *how)
-    }
-
     fn remember(&mut self, next: Ledger) -> Result<(), NodeError> {
         if next != self.ledger {
             self.store.write(&next).map_err(|source| NodeError::Ledger { source })?;
@@ -426,15 +353,5 @@ impl Node {
         self.revisions = verified.revisions;
         self.unverified = verified.refused;
         self.prepared = None;
-    }
-}
-
-fn local_program(place: &Place) -> Refused {
-    Refused {
-        code: "chain.local_program".to_owned(),
-        message: format!(
-            "{place} runs a chain that a person put there by hand. Take it off with `skep-agent detach {} {}` first.",
-            place.interface, place.hook
-        ),
     }
 }
