@@ -289,5 +289,4 @@ pub fn place_of(chain: &ObservedChain) -> Place {
 }
 
 #[cfg(test)]
-#[path = "reconcile/tests.rs"]
 mod tests;
