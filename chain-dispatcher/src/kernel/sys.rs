@@ -15,15 +15,15 @@ use std::path::Path;
 
 use super::attr::{
     BtfAnswer, BtfLoad, CMD_BTF_GET_FD_BY_ID, CMD_BTF_LOAD, CMD_LINK_CREATE, CMD_LINK_DETACH,
-    CMD_LINK_GET_FD_BY_ID, CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE,
-    CMD_MAP_GET_FD_BY_ID, CMD_MAP_GET_NEXT_KEY, CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM,
-    CMD_OBJ_GET, CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_GET_FD_BY_ID, CMD_PROG_LOAD,
-    CMD_PROG_QUERY, CMD_PROG_TEST_RUN, ExtensionLink, HookQuery, LinkCreate, MapElement,
-    ObjectQuery, Pinning, ProgramDetails, ProgramRun, address, length, raw,
+    CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE, CMD_MAP_GET_FD_BY_ID,
+    CMD_MAP_GET_NEXT_KEY, CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET,
+    CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_LOAD, CMD_PROG_QUERY, CMD_PROG_TEST_RUN,
+    ExtensionLink, HookQuery, LinkCreate, MapElement, ObjectQuery, Pinning, ProgramDetails,
+    ProgramRun, address, length, raw,
 };
 use super::objects::{Attached, LoadRefused, MapSpec, ProgramSpec, TestRun, value_bytes};
 
-pub(crate) use info::{link_info, map_info, prog_btf, prog_info};
+pub(crate) use info::{link_by_id, link_info, map_info, prog_btf, prog_by_id, prog_info};
 use requests::{map_attr, program_attr};
 
 mod info;
@@ -216,11 +216,6 @@ pub(crate) fn wait_for_running_programs() -> io::Result<()> {
     }
 }
 
-/// Opens a program by its id. Needs CAP_SYS_ADMIN.
-pub(crate) fn prog_by_id(id: u32) -> io::Result<OwnedFd> {
-    by_id(CMD_PROG_GET_FD_BY_ID, id)
-}
-
 /// The ids of all links there are. Needs CAP_SYS_ADMIN.
 pub(crate) fn link_ids() -> io::Result<Vec<u32>> {
     let (mut ids, mut attr) = (Vec::new(), [0u32; 3]);
@@ -239,11 +234,6 @@ pub(crate) fn link_ids() -> io::Result<Vec<u32>> {
 /// A descriptor's number as a program array takes it for a value.
 pub(crate) fn raw_fd_bytes(fd: BorrowedFd<'_>) -> [u8; 4] {
     raw(fd).to_ne_bytes()
-}
-
-/// Opens a link by its id. Needs CAP_SYS_ADMIN.
-pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
-    by_id(CMD_LINK_GET_FD_BY_ID, id)
 }
 
 /// The bytes of BTF that is in the kernel, by its id. Needs CAP_SYS_ADMIN.

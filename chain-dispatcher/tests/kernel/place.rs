@@ -97,20 +97,9 @@ impl Place {
 
     /// Makes the veth pair; also after the test removed it.
     pub(crate) fn make_pair(&self) {
-        ip(&[
-            "-n",
-            &self.inner,
-            "link",
-            "add",
-            "skep0",
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "peer0",
-            "netns",
-            &self.outer,
-        ]);
+        let pair = "link add skep0 type veth peer name peer0 netns".split(' ');
+        let words: Vec<&str> = ["-n", &self.inner].into_iter().chain(pair).collect();
+        ip(&[&words[..], &[&self.outer]].concat());
         ip(&["-n", &self.inner, "link", "set", "skep0", "address", "02:00:00:00:00:01"]);
         ip(&["-n", &self.outer, "link", "set", "peer0", "address", "02:00:00:00:00:02"]);
         ip(&["-n", &self.inner, "addr", "add", "10.77.0.1/24", "dev", "skep0"]);

@@ -150,7 +150,7 @@ fn prometheus_reads_what_the_chains_of_a_node_do() {
     let sent = stream.stop().unwrap();
     let text = wait::until("every packet was counted", wait::PATIENCE, || {
         let text = scrape(&socket);
-        Ok((value(&text, "skep_member_drops_total") as u64 >= sent).then_some(text))
+        Ok((value(&text, "skep_member_drops_total") >= sent as f64).then_some(text))
     })
     .unwrap();
     let labels = "interface=\"eth0\",hook=\"xdp\",policy=\"edge\",member=\"guard\",package=\"skep/firewall\",version=\"0.1.0\"";

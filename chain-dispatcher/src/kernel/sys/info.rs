@@ -2,11 +2,24 @@
 //! system call stays with the parent.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::{btf_bytes, object_info};
-use crate::kernel::attr::{LinkAnswer, MapAnswer, ProgramAnswer, ProgramDetails};
+use super::{btf_bytes, by_id, object_info};
+use crate::kernel::attr::{
+    CMD_LINK_GET_FD_BY_ID, CMD_PROG_GET_FD_BY_ID, LinkAnswer, MapAnswer, ProgramAnswer,
+    ProgramDetails,
+};
 use crate::kernel::objects::{LinkInfo, MapInfo, MapShape, ProgramInfo, text};
+
+/// Opens a program by its id. Needs CAP_SYS_ADMIN.
+pub(crate) fn prog_by_id(id: u32) -> io::Result<OwnedFd> {
+    by_id(CMD_PROG_GET_FD_BY_ID, id)
+}
+
+/// Opens a link by its id. Needs CAP_SYS_ADMIN.
+pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
+    by_id(CMD_LINK_GET_FD_BY_ID, id)
+}
 
 /// Asks the kernel about a program.
 pub(crate) fn prog_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
