@@ -131,11 +131,15 @@ impl HeldCounters {
             .pointer("/0/formatted/values")
             .and_then(Value::as_array)
             .context("bpftool shows no counters")?;
+        // A packet that met a member got a verdict, or was missed.
         let of_cpu = |cpu: &Value| {
-            cpu.pointer(&format!("/value/slots/{slot}/packets")).and_then(Value::as_u64)
+            let member = cpu.pointer(&format!("/value/members/{slot}"))?;
+            let verdicts = member.get("verdicts")?.as_array()?;
+            let numbers = verdicts.iter().chain(member.get("missed"));
+            numbers.map(Value::as_u64).sum::<Option<u64>>()
         };
         let counts: Option<Vec<u64>> = cpus.iter().map(of_cpu).collect();
-        Ok(counts.context("a slot has no packet counter")?.iter().sum())
+        Ok(counts.context("a member has no verdict counters")?.iter().sum())
     }
 }
 
