@@ -153,8 +153,8 @@ fn tcx_chains_mean_what_the_design_says_whatever_their_length() {
 
 #[test]
 fn fused_tcx_chains_mean_what_the_design_says_whatever_their_length() {
-    check(BackendChoice::Fused, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
-    check(BackendChoice::Fused, Hook::TcEgress, &[2, 3], 8);
+    check(BackendChoice::TcxFused, Hook::TcIngress, &[1, 2, 3, 5, 32], 16);
+    check(BackendChoice::TcxFused, Hook::TcEgress, &[2, 3], 8);
 }
 
 #[test]

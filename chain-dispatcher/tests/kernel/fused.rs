@@ -175,7 +175,7 @@ fn moving_between_slots_and_fused_is_one_update_of_the_same_link_and_keeps_state
         (Hook::Xdp, Backend::Slots, Backend::Fused),
         (Hook::TcIngress, Backend::Tcx, Backend::TcxFused),
     ] {
-        Place::run_on(&[hook], |place| {
+        Place::run_with(one, &[hook], |place| {
             let engine = place.engine();
             let stay = if hook == Hook::Xdp { 2 } else { -1 };
             let members = || vec![answering(hook, "a", 1, stay), answering(hook, "b", 2, stay)];
