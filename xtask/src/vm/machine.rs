@@ -27,8 +27,10 @@ const CONSOLE_LINES: usize = 30;
 /// Memory: the image lies in it twice while it is unpacked.
 const MEMORY_MIB: &str = "1536";
 
-/// Two processors, because races between processors are part of what is tested.
-const PROCESSORS: &str = "2";
+/// One processor. With two, emulation without hardware now and then runs a breakpoint that the kernel has
+/// taken out again already while it patches the call of an interface's XDP program, and the guest panics in
+/// `bpf_dispatcher_xdp_func`. Races between processors are tested on the machine's own kernel.
+const PROCESSORS: &str = "1";
 
 const APPEND: &str = "console=ttyS0 quiet panic=-1 oops=panic rdinit=/init";
 const DONE_MARK: &str = "@done ";
