@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::router;
 use crate::secret::{Kind, Secret};
 use crate::store::tokens::StoredToken;
-use crate::store::{Store, StoreError};
+use crate::store::{Place, Store, StoreError};
 use crate::tls::{self, TlsError};
 use skep_api::v1::tokens::{Scope, TokenInfo};
 use std::fs::File;
@@ -108,7 +108,7 @@ impl App {
         };
         std::fs::create_dir_all(data).map_err(file("create", data))?;
         let lock = lock(data)?;
-        let store = Store::open(&data.join("registry.sqlite")).await?;
+        let store = Store::open(&Place::in_folder(data)).await?;
         let blobs = BlobStore::open(&data.join("blobs"), faults)?;
         let fleet = Fleet::load(store.clone()).await?;
         let inner = Inner {

@@ -224,6 +224,8 @@ fn store_answer(error: &StoreError) -> Answer {
     match error {
         StoreError::Full => Answer::full(error),
         StoreError::Busy => Answer::overloaded("All database connections are busy."),
+        StoreError::Text => Answer::new(StatusCode::BAD_REQUEST, code::MALFORMED, sentence(error))
+            .hint("Leave NUL characters out."),
         StoreError::Open { .. }
         | StoreError::Migrate { .. }
         | StoreError::Query { .. }

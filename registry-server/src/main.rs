@@ -11,7 +11,7 @@ use skep_registry_server::clock;
 use skep_registry_server::config::{ServeFlags, Settings};
 use skep_registry_server::faults::Faults;
 use skep_registry_server::jobs::{collect_blobs, scrub};
-use skep_registry_server::store::Store;
+use skep_registry_server::store::{Place, Store};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -140,7 +140,7 @@ async fn open_store(data: &Path) -> anyhow::Result<Store> {
     if !path.exists() {
         bail!("{} is not the data folder of a registry.", data.display());
     }
-    Ok(Store::open(&path).await?)
+    Ok(Store::open(&Place::Sqlite(path)).await?)
 }
 
 async fn token_create(

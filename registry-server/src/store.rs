@@ -2,6 +2,7 @@
 //! server lives here. Refuses to know HTTP and who is allowed what.
 
 pub mod blobs;
+mod connect;
 pub mod listing;
 pub mod namespaces;
 pub mod nodes;
@@ -9,88 +10,90 @@ pub mod oci;
 pub mod packages;
 pub mod policies;
 pub mod publish;
+mod search_index;
+mod sql;
 pub mod tokens;
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{Connection as _, Sqlite, Transaction};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+pub use connect::{Dialect, Place};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+use sqlx::migrate::MigrateError;
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
 
-/// Connections that read. Each has a thread of its own; on a small machine more of them only wait
-/// for a core.
-const READERS: u32 = 4;
-/// How long a writer waits for another process (an offline command) to finish.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request waits for a free connection before the server counts as overloaded.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Primary result code of SQLite when the disk is full.
+/// Result code of SQLite when the disk is full.
 const SQLITE_FULL: &str = "13";
 /// Extended code when the shared-memory file cannot grow, which a full disk causes, too.
 const SQLITE_IOERR_SHMSIZE: &str = "4874";
+/// State of PostgreSQL when its disk is full.
+const POSTGRES_DISK_FULL: &str = "53100";
+/// States of PostgreSQL in which the same request may be answered in a moment: a lock that was not
+/// had in time, a statement cut off, a deadlock, too many connections.
+const POSTGRES_BUSY: [&str; 4] = ["55P03", "57014", "40P01", "53300"];
+/// State of PostgreSQL when a text holds what no text may: a NUL.
+const POSTGRES_BAD_TEXT: &str = "22021";
+/// The advisory lock that a change in PostgreSQL holds: "skep" in ASCII. It is held per database.
+const WRITER_LOCK: i64 = 0x736b_6570;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the database cannot be opened at {}", path.display())]
-    Open { path: PathBuf, source: sqlx::Error },
+    #[error("the database cannot be opened at {place}")]
+    Open { place: Place, source: sqlx::Error },
     #[error("the database cannot be brought to this version's form")]
     Migrate { source: MigrateError },
     #[error("the disk is full")]
     Full,
     #[error("all database connections are busy")]
     Busy,
+    #[error("a text holds a character that cannot be stored")]
+    Text,
     #[error("the database refused to {what}")]
     Query { what: &'static str, source: sqlx::Error },
     #[error("the database holds a {what} that cannot be read: {reason}")]
     Corrupt { what: &'static str, reason: String },
 }
 
-/// The open database: one connection that writes, several that read.
+/// The open database: connections that write, and others that read. SQLite has one that writes.
 #[derive(Clone)]
 pub struct Store {
-    write: SqlitePool,
-    read: SqlitePool,
+    dialect: Dialect,
+    write: AnyPool,
+    read: AnyPool,
+}
+
+/// A change that is not committed; dropping it takes it back.
+struct Change {
+    transaction: Transaction<'static, Any>,
+    dialect: Dialect,
+}
+
+impl std::ops::Deref for Change {
+    type Target = AnyConnection;
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl std::ops::DerefMut for Change {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+impl Change {
+    /// Makes the change visible and durable.
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
 }
 
 impl Store {
-    /// Opens the file, makes it when missing, and brings it to this version's form.
+    /// Opens the database, makes it when it is a missing file, and brings it to this version's form.
     ///
     /// # Errors
     /// [`StoreError::Open`] or [`StoreError::Migrate`].
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Open { path: path.to_owned(), source };
-        // FULL, because an acknowledged publish must survive a power cut.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(256);
-        let pool = |most: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(most)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        // SQLite takes a change back by itself when the disk fills. The driver's own ROLLBACK then finds nothing to
-        // take back and fails, and the driver counts that change as open for ever: such a connection is replaced.
-        let write = pool(1).before_acquire(|connection, _| {
-            let usable = !connection.is_in_transaction();
-            Box::pin(async move { Ok(usable) })
-        });
-        let write = write.connect_with(options.clone()).await.map_err(failed)?;
-        MIGRATIONS.run(&write).await.map_err(|source| StoreError::Migrate { source })?;
-        let read =
-            pool(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(failed)?;
-        Ok(Self { write, read })
+    pub async fn open(place: &Place) -> Result<Self, StoreError> {
+        let connect::Pools { write, read } = connect::open(place).await?;
+        Ok(Self { dialect: place.dialect(), write, read })
     }
 
     /// Takes the schema back, down to nothing. For `skep-registry migrate --down` and its test.
@@ -98,7 +101,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Migrate`].
     pub async fn undo_all(&self) -> Result<(), StoreError> {
-        MIGRATIONS.undo(&self.write, 0).await.map_err(|source| StoreError::Migrate { source })
+        let migrations = connect::migrations(self.dialect);
+        migrations.undo(&self.write, 0).await.map_err(|source| StoreError::Migrate { source })
     }
 
     /// Flushes and closes; later calls fail.
@@ -116,9 +120,24 @@ impl Store {
         connection.ping().await.map_err(failed("answer"))
     }
 
-    /// A transaction that holds the write lock from its first statement on.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.write.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin a change"))
+    /// A change during which nobody else makes one, on this server or another: what it reads stays
+    /// true until it is committed. SQLite gives that by itself; in PostgreSQL the change takes one
+    /// lock for all first, so that comparing and swapping means the same in both.
+    async fn begin(&self) -> Result<Change, StoreError> {
+        let failed = failed("begin a change");
+        let transaction = match self.dialect {
+            Dialect::Sqlite => self.write.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?,
+            Dialect::Postgres => {
+                let mut transaction = self.write.begin().await.map_err(&failed)?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                    .bind(WRITER_LOCK)
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(failed)?;
+                transaction
+            }
+        };
+        Ok(Change { transaction, dialect: self.dialect })
     }
 }
 
@@ -127,7 +146,9 @@ fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |source| match &source {
         sqlx::Error::PoolTimedOut => StoreError::Busy,
         sqlx::Error::Database(database) => match database.code().as_deref() {
-            Some(SQLITE_FULL | SQLITE_IOERR_SHMSIZE) => StoreError::Full,
+            Some(SQLITE_FULL | SQLITE_IOERR_SHMSIZE | POSTGRES_DISK_FULL) => StoreError::Full,
+            Some(code) if POSTGRES_BUSY.contains(&code) => StoreError::Busy,
+            Some(POSTGRES_BAD_TEXT) => StoreError::Text,
             _ => StoreError::Query { what, source },
         },
         _ => StoreError::Query { what, source },
@@ -159,7 +180,7 @@ fn digest(bytes: &[u8]) -> Result<skep_artifact::digest::Digest, StoreError> {
     Ok(skep_artifact::digest::Digest::from_bytes(bytes))
 }
 
-/// SQLite counts in 64 signed bits; a counter that left them was not written by us.
+/// Databases count in 64 signed bits; a counter that left them was not written by us.
 fn unsigned(what: &'static str, number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|e| StoreError::Corrupt { what, reason: e.to_string() })
 }

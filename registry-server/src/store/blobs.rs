@@ -14,7 +14,7 @@ impl Store {
         size_bytes: u64,
         now: i64,
     ) -> Result<(), StoreError> {
-        let note = "INSERT INTO blobs (digest, size_bytes, stored_at) VALUES (?, ?, ?) \
+        let note = "INSERT INTO blobs (digest, size_bytes, stored_at) VALUES ($1, $2, $3) \
              ON CONFLICT (digest) DO UPDATE SET stored_at = excluded.stored_at";
         sqlx::query(note)
             .bind(&blob.as_bytes()[..])
@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn knows_blob(&self, blob: &Digest) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM blobs WHERE digest = ?")
+        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM blobs WHERE digest = $1")
             .bind(&blob.as_bytes()[..])
             .fetch_optional(&self.read)
             .await
@@ -50,11 +50,12 @@ impl Store {
         most: u32,
     ) -> Result<Vec<Digest>, StoreError> {
         let forget = "DELETE FROM blobs WHERE digest IN (\
-             SELECT digest FROM blobs b WHERE stored_at < ? AND NOT EXISTS (\
-             SELECT 1 FROM version_blobs v WHERE v.digest = b.digest) LIMIT ?) RETURNING digest";
+             SELECT digest FROM blobs b WHERE stored_at < $1 AND NOT EXISTS (\
+             SELECT 1 FROM version_blobs v WHERE v.digest = b.digest) LIMIT $2) \
+             AND stored_at < $1 RETURNING digest";
         let rows: Vec<Vec<u8>> = sqlx::query_scalar(forget)
             .bind(before)
-            .bind(most)
+            .bind(i64::from(most))
             .fetch_all(&self.write)
             .await
             .map_err(failed("forget unused blobs"))?;
@@ -71,10 +72,10 @@ impl Store {
         most: u32,
     ) -> Result<Vec<Digest>, StoreError> {
         let from = after.map(|d| d.as_bytes().to_vec()).unwrap_or_default();
-        let list = "SELECT digest FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?";
+        let list = "SELECT digest FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $2";
         let rows: Vec<Vec<u8>> = sqlx::query_scalar(list)
             .bind(from)
-            .bind(most)
+            .bind(i64::from(most))
             .fetch_all(&self.read)
             .await
             .map_err(failed("list blobs"))?;

@@ -1,17 +1,13 @@
 //! Listing and searching packages, page by page. Refuses to know how a page is shown.
 
 use super::packages::PackageRow;
-use super::{Store, StoreError, failed, unsigned};
+pub use super::search_index::Words;
+use super::sql::Sql;
+use super::{Dialect, Store, StoreError, failed, search_index, unsigned};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use skep_api::v1::packages::PackageSummary;
 use skep_artifact::hook::Hook;
-use sqlx::{QueryBuilder, Sqlite};
-
-/// Most words of a query that are looked at.
-const WORDS_MAX: usize = 8;
-/// Longest query in characters; more is cut off.
-const QUERY_CHARS_MAX: usize = 200;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -20,15 +16,6 @@ pub struct Listing {
     pub hook: Option<Hook>,
     pub after: Option<Cursor>,
     pub limit: u32,
-}
-
-/// A query that has at least one word in it.
-#[derive(Debug, Clone)]
-pub struct Words {
-    /// Every word quoted, so that nothing in it is an operator of the search language.
-    fts: String,
-    /// The whole query as a LIKE pattern with its wild cards escaped.
-    like: String,
 }
 
 /// The last row of a page: the next page begins behind it.
@@ -44,29 +31,6 @@ pub struct Page {
     pub packages: Vec<PackageSummary>,
     pub next: Option<Cursor>,
     pub total: u64,
-}
-
-impl Words {
-    /// Takes a query apart; `None` when nothing in it can be looked for.
-    #[must_use]
-    pub fn parse(query: &str) -> Option<Self> {
-        let query: String = query.trim().chars().take(QUERY_CHARS_MAX).collect();
-        let words = query.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        let quoted: Vec<String> =
-            words.take(WORDS_MAX).map(|word| format!("\"{word}\"*")).collect();
-        if quoted.is_empty() {
-            return None;
-        }
-        let mut like = String::from("%");
-        for c in query.to_lowercase().chars() {
-            if matches!(c, '%' | '_' | '\\') {
-                like.push('\\');
-            }
-            like.push(c);
-        }
-        like.push('%');
-        Some(Self { fts: quoted.join(" "), like })
-    }
 }
 
 impl Cursor {
@@ -111,32 +75,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn list(&self, listing: &Listing) -> Result<Page, StoreError> {
-        let mut count = QueryBuilder::new("SELECT count(*) ");
-        matching(&mut count, listing);
-        let total: i64 = count
-            .build_query_scalar()
-            .fetch_one(&self.read)
-            .await
-            .map_err(failed("count packages"))?;
+        let mut count = Sql::new("SELECT count(*) ");
+        push_matching(&mut count, self.dialect, listing);
+        let total: i64 =
+            count.scalar().fetch_one(&self.read).await.map_err(failed("count packages"))?;
 
-        let mut select = QueryBuilder::new(
+        let mut select = Sql::new(
             "SELECT p.id, m.rank, p.name, p.version, p.description, p.license, p.hooks, \
              p.lowest_kernel, p.signed_by, p.published_at ",
         );
-        matching(&mut select, listing);
+        push_matching(&mut select, self.dialect, listing);
         if let Some(after) = listing.after {
-            select.push(" AND (m.rank, -p.published_at, -p.id) > (");
-            let mut values = select.separated(", ");
-            values.push_bind(after.rank);
-            values.push_bind(-after.published_at);
-            values.push_bind(-after.id);
-            select.push(")");
+            select.push(" AND (m.rank, -p.published_at, -p.id) > (").bind(after.rank);
+            select.push(", ").bind(-after.published_at).push(", ").bind(-after.id).push(")");
         }
         // One more than asked for tells whether there is a next page.
         select.push(" ORDER BY m.rank, p.published_at DESC, p.id DESC LIMIT ");
-        select.push_bind(i64::from(listing.limit) + 1);
+        select.bind(i64::from(listing.limit) + 1);
         let mut rows: Vec<ListedRow> =
-            select.build_query_as().fetch_all(&self.read).await.map_err(failed("list packages"))?;
+            select.rows().fetch_all(&self.read).await.map_err(failed("list packages"))?;
         let more = rows.len() > listing.limit as usize;
         rows.truncate(listing.limit as usize);
         let cursor =
@@ -148,43 +105,31 @@ impl Store {
 }
 
 /// `FROM … WHERE …`: what both the page and its total are made of.
-fn matching(query: &mut QueryBuilder<Sqlite>, listing: &Listing) {
+fn push_matching(sql: &mut Sql, dialect: Dialect, listing: &Listing) {
     match &listing.words {
         Some(words) => {
-            query.push(
-                "FROM (SELECT id, min(rank) AS rank FROM (\
-                 SELECT rowid AS id, bm25(package_search, 10.0, 3.0, 5.0) AS rank \
-                 FROM package_search WHERE package_search MATCH ",
-            );
-            query.push_bind(words.fts.clone());
-            query.push(" UNION ALL SELECT id, 0.0 AS rank FROM packages WHERE name LIKE ");
-            query.push_bind(words.like.clone());
-            query.push(" ESCAPE '\\') GROUP BY id) m JOIN packages p ON p.id = m.id WHERE 1");
+            sql.push("FROM ");
+            search_index::push_matches(sql, dialect, words);
+            sql.push(" m JOIN packages p ON p.id = m.id WHERE 1 = 1");
         }
         None => {
-            query.push("FROM packages p CROSS JOIN (SELECT 0.0 AS rank) m WHERE 1");
+            sql.push(
+                "FROM packages p CROSS JOIN (SELECT CAST(0.0 AS DOUBLE PRECISION) AS rank) m \
+                 WHERE 1 = 1",
+            );
         }
     }
     if let Some(hook) = listing.hook {
-        query.push(
+        sql.push(
             " AND EXISTS (SELECT 1 FROM package_hooks h WHERE h.package_id = p.id AND h.hook = ",
         );
-        query.push_bind(hook.to_string());
-        query.push(")");
+        sql.bind(hook.to_string()).push(")");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_in_a_query_is_an_operator() {
-        let words = Words::parse("rate OR \"x* NEAR(y) 50%_\\").unwrap();
-        assert_eq!(words.fts, "\"rate\"* \"OR\"* \"x\"* \"NEAR\"* \"y\"* \"50\"*");
-        assert!(words.like.ends_with("50\\%\\_\\\\%"), "{}", words.like);
-        assert!(Words::parse(" *\"'%_ ").is_none());
-    }
 
     #[test]
     fn a_cursor_is_read_back_and_nothing_else_is_one() {

@@ -36,11 +36,11 @@ impl Store {
         now: i64,
     ) -> Result<bool, StoreError> {
         let mut change = self.begin().await?;
-        let add = "INSERT INTO namespaces (name, threshold, created_at) VALUES (?, ?, ?) \
+        let add = "INSERT INTO namespaces (name, threshold, created_at) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO NOTHING";
         let done = sqlx::query(add)
             .bind(claim.name.as_str())
-            .bind(claim.threshold)
+            .bind(i64::from(claim.threshold))
             .bind(now)
             .execute(&mut *change)
             .await
@@ -48,7 +48,8 @@ impl Store {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        let add = "INSERT INTO namespace_keys (namespace, position, public_key) VALUES (?, ?, ?)";
+        let add =
+            "INSERT INTO namespace_keys (namespace, position, public_key) VALUES ($1, $2, $3)";
         for (position, key) in (0i64..).zip(&claim.keys) {
             sqlx::query(add)
                 .bind(claim.name.as_str())
@@ -67,7 +68,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn namespace(&self, name: &Namespace) -> Result<Option<NamespaceInfo>, StoreError> {
-        let select = select_namespaces!("WHERE n.name = ?");
+        let select = select_namespaces!("WHERE n.name = $1");
         let row: Option<NamespaceRow> = sqlx::query_as(select)
             .bind(name.as_str())
             .fetch_optional(&self.read)
@@ -97,7 +98,7 @@ impl Store {
     }
 
     async fn with_keys(&self, row: NamespaceRow) -> Result<NamespaceInfo, StoreError> {
-        let select = "SELECT public_key FROM namespace_keys WHERE namespace = ? ORDER BY position";
+        let select = "SELECT public_key FROM namespace_keys WHERE namespace = $1 ORDER BY position";
         let keys: Vec<String> = sqlx::query_scalar(select)
             .bind(&row.name)
             .fetch_all(&self.read)
@@ -121,7 +122,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn role(&self, name: &Namespace) -> Result<Option<Vec<u8>>, StoreError> {
         let found: Option<Option<Vec<u8>>> =
-            sqlx::query_scalar("SELECT role FROM namespaces WHERE name = ?")
+            sqlx::query_scalar("SELECT role FROM namespaces WHERE name = $1")
                 .bind(name.as_str())
                 .fetch_optional(&self.read)
                 .await

@@ -2,13 +2,14 @@
 //! Refuses to know selectors and time-outs.
 
 use super::policies::StoredPolicy;
-use super::{Store, StoreError, digest, failed, from_json, parsed, signed, to_json, unsigned};
+use super::{
+    Change, Store, StoreError, digest, failed, from_json, parsed, signed, to_json, unsigned,
+};
 use crate::secret::SecretHash;
 use skep_api::v1::sync::Report;
 use skep_artifact::digest::Digest;
 use skep_fleet::ids::{Generation, NodeName, PolicyName};
 use skep_fleet::selector::Labels;
-use sqlx::{Sqlite, Transaction};
 
 /// A token with which nodes may enrol.
 pub struct StoredNodeToken {
@@ -89,12 +90,12 @@ impl Store {
     pub async fn add_node_token(&self, token: &StoredNodeToken) -> Result<(), StoreError> {
         let add = "INSERT INTO node_tokens \
              (id, hash, labels, uses_left, created_at, expires_at, created_by) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)";
+             VALUES ($1, $2, $3, $4, $5, $6, $7)";
         sqlx::query(add)
             .bind(token.hash.id())
             .bind(&token.hash.as_bytes()[..])
             .bind(to_json("labels", &token.labels)?)
-            .bind(token.uses_left)
+            .bind(i64::from(token.uses_left))
             .bind(token.created_at)
             .bind(token.expires_at)
             .bind(&token.created_by)
@@ -109,7 +110,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn node_token(&self, id: &str) -> Result<Option<StoredNodeToken>, StoreError> {
-        let row: Option<NodeTokenRow> = sqlx::query_as("SELECT * FROM node_tokens WHERE id = ?")
+        let row: Option<NodeTokenRow> = sqlx::query_as("SELECT * FROM node_tokens WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.read)
             .await
@@ -151,7 +152,7 @@ impl Store {
     pub async fn add_node(&self, node: &StoredNode, now: i64) -> Result<bool, StoreError> {
         let mut change = self.begin().await?;
         let spend = "UPDATE node_tokens SET uses_left = uses_left - 1 \
-             WHERE id = ? AND uses_left > 0 AND expires_at > ?";
+             WHERE id = $1 AND uses_left > 0 AND expires_at > $2";
         let spent = sqlx::query(spend)
             .bind(&node.node_token)
             .bind(now)
@@ -190,7 +191,7 @@ impl Store {
             put_policy(&mut change, policy).await?;
         }
         for one in changes {
-            sqlx::query("UPDATE nodes SET generation = ?, desired_digest = ? WHERE name = ?")
+            sqlx::query("UPDATE nodes SET generation = $1, desired_digest = $2 WHERE name = $3")
                 .bind(signed("generation", one.wanted.generation.0)?)
                 .bind(&one.wanted.digest.as_bytes()[..])
                 .bind(one.node.as_str())
@@ -209,14 +210,14 @@ impl Store {
     pub async fn put_sightings(&self, sightings: &[Sighting]) -> Result<(), StoreError> {
         let mut change = self.begin().await?;
         for sighting in sightings {
-            sqlx::query("UPDATE nodes SET last_seen_at = ? WHERE name = ?")
+            sqlx::query("UPDATE nodes SET last_seen_at = $1 WHERE name = $2")
                 .bind(sighting.last_seen_at)
                 .bind(sighting.node.as_str())
                 .execute(&mut *change)
                 .await
                 .map_err(failed("write when a node was seen"))?;
             if let Some((report, at)) = &sighting.report {
-                sqlx::query("UPDATE nodes SET report = ?, reported_at = ? WHERE name = ?")
+                sqlx::query("UPDATE nodes SET report = $1, reported_at = $2 WHERE name = $3")
                     .bind(to_json("report", report)?)
                     .bind(at)
                     .bind(sighting.node.as_str())
@@ -229,16 +230,13 @@ impl Store {
     }
 }
 
-async fn put_policy(
-    change: &mut Transaction<'static, Sqlite>,
-    policy: &StoredPolicy,
-) -> Result<(), StoreError> {
+async fn put_policy(change: &mut Change, policy: &StoredPolicy) -> Result<(), StoreError> {
     let payload = policy
         .revision
         .to_json()
         .map_err(|e| StoreError::Corrupt { what: "policy", reason: e.to_string() })?;
     let put = "INSERT INTO policies (name, revision, envelope, payload, applied_at, applied_by) \
-         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, \
          envelope = excluded.envelope, payload = excluded.payload, \
          applied_at = excluded.applied_at, applied_by = excluded.applied_by";
     sqlx::query(put)
@@ -254,13 +252,9 @@ async fn put_policy(
     Ok(())
 }
 
-async fn put_node(
-    change: &mut Transaction<'static, Sqlite>,
-    node: &StoredNode,
-    now: i64,
-) -> Result<(), StoreError> {
+async fn put_node(change: &mut Change, node: &StoredNode, now: i64) -> Result<(), StoreError> {
     let put = "INSERT INTO nodes (name, instance_hash, credential_hash, node_token, labels, \
-         enrolled_at, generation, desired_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+         enrolled_at, generation, desired_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
          ON CONFLICT (name) DO UPDATE SET credential_hash = excluded.credential_hash, \
          node_token = excluded.node_token, labels = excluded.labels, \
          generation = excluded.generation, desired_digest = excluded.desired_digest";
@@ -280,11 +274,11 @@ async fn put_node(
 }
 
 async fn put_node_policies(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     node: &NodeName,
     policies: &[PolicyName],
 ) -> Result<(), StoreError> {
-    let put = "INSERT INTO node_policies (node, policy) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    let put = "INSERT INTO node_policies (node, policy) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     for policy in policies {
         sqlx::query(put)
             .bind(node.as_str())

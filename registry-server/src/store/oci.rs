@@ -60,8 +60,8 @@ impl Store {
         let select = "SELECT b.digest, b.media_type, b.size_bytes FROM packages p \
              JOIN versions v ON v.package_id = p.id \
              JOIN version_blobs b ON b.version_id = v.id AND b.digest = v.index_digest \
-             WHERE p.name = ?1 AND v.version = \
-             CASE WHEN ?2 = 'latest' THEN p.version ELSE ?2 END";
+             WHERE p.name = $1 AND v.version = \
+             CASE WHEN $2 = 'latest' THEN p.version ELSE $2 END";
         let row: Option<ServedRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .bind(tag)
@@ -82,7 +82,7 @@ impl Store {
     ) -> Result<Option<ServedBlob>, StoreError> {
         let select = "SELECT b.digest, b.media_type, b.size_bytes FROM version_blobs b \
              JOIN packages p ON p.id = b.package_id \
-             WHERE p.name = ? AND b.digest = ? AND b.is_manifest LIMIT 1";
+             WHERE p.name = $1 AND b.digest = $2 AND b.is_manifest = 1 LIMIT 1";
         let row: Option<ServedRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .bind(&wanted.as_bytes()[..])
@@ -102,7 +102,7 @@ impl Store {
         wanted: &Digest,
     ) -> Result<Option<ServedBlob>, StoreError> {
         let select = "SELECT b.digest, b.media_type, b.size_bytes FROM version_blobs b \
-             JOIN packages p ON p.id = b.package_id WHERE p.name = ? AND b.digest = ? LIMIT 1";
+             JOIN packages p ON p.id = b.package_id WHERE p.name = $1 AND b.digest = $2 LIMIT 1";
         let row: Option<ServedRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .bind(&wanted.as_bytes()[..])
@@ -122,18 +122,18 @@ impl Store {
         last: &str,
         most: u32,
     ) -> Result<Option<Vec<String>>, StoreError> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM packages WHERE name = ?")
+        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM packages WHERE name = $1")
             .bind(name.to_string())
             .fetch_optional(&self.read)
             .await
             .map_err(failed("look a package up"))?;
         let Some(id) = id else { return Ok(None) };
         let select = "SELECT version FROM versions \
-             WHERE package_id = ? AND version > ? ORDER BY version LIMIT ?";
+             WHERE package_id = $1 AND version > $2 ORDER BY version LIMIT $3";
         let tags = sqlx::query_scalar(select)
             .bind(id)
             .bind(last)
-            .bind(most)
+            .bind(i64::from(most))
             .fetch_all(&self.read)
             .await
             .map_err(failed("list tags"))?;
@@ -151,7 +151,7 @@ impl Store {
     ) -> Result<Vec<Referrer>, StoreError> {
         let select = "SELECT DISTINCT b.digest, b.media_type, b.size_bytes, b.artifact_type, \
              b.annotations FROM version_blobs b JOIN packages p ON p.id = b.package_id \
-             WHERE p.name = ? AND b.subject = ? ORDER BY b.artifact_type, b.digest";
+             WHERE p.name = $1 AND b.subject = $2 ORDER BY b.artifact_type, b.digest";
         let rows: Vec<ReferrerRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .bind(&subject.as_bytes()[..])

@@ -40,7 +40,7 @@ struct VersionRow {
     release: i64,
     index_digest: Vec<u8>,
     published_at: i64,
-    yanked: bool,
+    yanked: i64,
     size_bytes: i64,
 }
 
@@ -51,7 +51,7 @@ impl VersionRow {
             release: unsigned("release", self.release)?,
             index: digest(&self.index_digest)?,
             published_at: self.published_at,
-            yanked: self.yanked,
+            yanked: self.yanked != 0,
             size_bytes: unsigned("size", self.size_bytes)?,
         })
     }
@@ -77,7 +77,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn package(&self, name: &PackageName) -> Result<Option<PackageSummary>, StoreError> {
         let select = "SELECT name, version, description, license, hooks, lowest_kernel, \
-             signed_by, published_at FROM packages WHERE name = ?";
+             signed_by, published_at FROM packages WHERE name = $1";
         let row: Option<PackageRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .fetch_optional(&self.read)
@@ -93,7 +93,7 @@ impl Store {
     pub async fn versions(&self, name: &PackageName) -> Result<Vec<VersionSummary>, StoreError> {
         let select = "SELECT v.version, v.release, v.index_digest, v.published_at, v.yanked, \
              v.size_bytes FROM versions v JOIN packages p ON p.id = v.package_id \
-             WHERE p.name = ? ORDER BY v.release DESC";
+             WHERE p.name = $1 ORDER BY v.release DESC";
         let rows: Vec<VersionRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .fetch_all(&self.read)
@@ -114,7 +114,7 @@ impl Store {
         let select = "SELECT v.version, v.release, v.index_digest, v.published_at, v.yanked, \
              v.size_bytes, v.manifest, v.facts, v.readme_html, v.signed_by, v.threshold, \
              v.role_version, v.published_by FROM versions v JOIN packages p ON p.id = v.package_id \
-             WHERE p.name = ? AND v.version = ?";
+             WHERE p.name = $1 AND v.version = $2";
         let row: Option<DetailRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .bind(version.to_string())

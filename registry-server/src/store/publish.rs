@@ -1,12 +1,12 @@
 //! The one transaction that makes a version visible. Refuses to know signatures and ELF files:
 //! what it is given was verified.
 
-use super::{Store, StoreError, digest, failed, parsed, signed, to_json, unsigned};
+use super::search_index::{self, SearchTexts};
+use super::{Change, Store, StoreError, digest, failed, parsed, signed, to_json, unsigned};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
 use skep_artifact::name::{Namespace, PackageName, Version};
 use skep_artifact::object::ObjectFacts;
-use sqlx::{Sqlite, Transaction};
 
 /// A verified version, ready to become visible.
 pub struct NewVersion {
@@ -110,11 +110,11 @@ struct FoundPackage {
 }
 
 async fn find_package(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     name: &PackageName,
 ) -> Result<Option<FoundPackage>, StoreError> {
     let row: Option<(i64, i64, String)> =
-        sqlx::query_as("SELECT id, release, version FROM packages WHERE name = ?")
+        sqlx::query_as("SELECT id, release, version FROM packages WHERE name = $1")
             .bind(name.to_string())
             .fetch_optional(&mut **change)
             .await
@@ -127,11 +127,11 @@ async fn find_package(
 }
 
 async fn refuse_existing(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     package: i64,
     version: &Version,
 ) -> Result<(), PublishConflict> {
-    let select = "SELECT index_digest FROM versions WHERE package_id = ? AND version = ?";
+    let select = "SELECT index_digest FROM versions WHERE package_id = $1 AND version = $2";
     let found: Option<Vec<u8>> = sqlx::query_scalar(select)
         .bind(package)
         .bind(version.to_string())
@@ -145,13 +145,10 @@ async fn refuse_existing(
 }
 
 /// Compare and swap: only the publish whose role follows the current one gets through.
-async fn move_role(
-    change: &mut Transaction<'static, Sqlite>,
-    new: &NewVersion,
-) -> Result<(), PublishConflict> {
+async fn move_role(change: &mut Change, new: &NewVersion) -> Result<(), PublishConflict> {
     let namespace = new.name.namespace();
-    let swap = "UPDATE namespaces SET role = ?, role_version = ? \
-         WHERE name = ? AND role_version = ?";
+    let swap = "UPDATE namespaces SET role = $1, role_version = $2 \
+         WHERE name = $3 AND role_version = $4";
     let done = sqlx::query(swap)
         .bind(&new.role)
         .bind(signed("role version", new.role_version)?)
@@ -167,12 +164,9 @@ async fn move_role(
     Err(PublishConflict::RoleMoved { current })
 }
 
-async fn role_version(
-    change: &mut Transaction<'static, Sqlite>,
-    namespace: &Namespace,
-) -> Result<u64, StoreError> {
+async fn role_version(change: &mut Change, namespace: &Namespace) -> Result<u64, StoreError> {
     let current: Option<i64> =
-        sqlx::query_scalar("SELECT role_version FROM namespaces WHERE name = ?")
+        sqlx::query_scalar("SELECT role_version FROM namespaces WHERE name = $1")
             .bind(namespace.as_str())
             .fetch_optional(&mut **change)
             .await
@@ -187,14 +181,18 @@ fn is_shown_before(candidate: &Version, current: &Version) -> bool {
 }
 
 async fn put_package(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     new: &NewVersion,
     existing: Option<&FoundPackage>,
 ) -> Result<i64, StoreError> {
-    let shown = existing.is_none_or(|package| is_shown_before(&new.version, &package.version));
-    let id = match (existing, shown) {
-        (Some(package), false) => {
-            sqlx::query("UPDATE packages SET release = ? WHERE id = ?")
+    let id = match existing {
+        None => add_package(change, new).await?,
+        Some(package) if is_shown_before(&new.version, &package.version) => {
+            show_version(change, new, package.id).await?;
+            package.id
+        }
+        Some(package) => {
+            sqlx::query("UPDATE packages SET release = $1 WHERE id = $2")
                 .bind(signed("release", new.release)?)
                 .bind(package.id)
                 .execute(&mut **change)
@@ -202,25 +200,16 @@ async fn put_package(
                 .map_err(failed("raise a release"))?;
             return Ok(package.id);
         }
-        (existing, _) => put_shown_package(change, new, existing.map(|p| p.id)).await?,
     };
     put_search(change, id, new).await?;
     Ok(id)
 }
 
-async fn put_shown_package(
-    change: &mut Transaction<'static, Sqlite>,
-    new: &NewVersion,
-    id: Option<i64>,
-) -> Result<i64, StoreError> {
-    let put = "INSERT INTO packages (id, namespace, name, release, version, description, license, \
-         hooks, lowest_kernel, signed_by, published_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (id) DO UPDATE SET release = excluded.release, version = excluded.version, \
-         description = excluded.description, license = excluded.license, hooks = excluded.hooks, \
-         lowest_kernel = excluded.lowest_kernel, signed_by = excluded.signed_by, \
-         published_at = excluded.published_at RETURNING id";
-    sqlx::query_scalar(put)
-        .bind(id)
+async fn add_package(change: &mut Change, new: &NewVersion) -> Result<i64, StoreError> {
+    let add = "INSERT INTO packages (namespace, name, release, version, description, license, \
+         hooks, lowest_kernel, signed_by, published_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
+    sqlx::query_scalar(add)
         .bind(new.name.namespace().as_str())
         .bind(new.name.to_string())
         .bind(signed("release", new.release)?)
@@ -233,52 +222,58 @@ async fn put_shown_package(
         .bind(new.published_at)
         .fetch_one(&mut **change)
         .await
-        .map_err(failed("write a package"))
+        .map_err(failed("add a package"))
 }
 
-async fn put_search(
-    change: &mut Transaction<'static, Sqlite>,
-    id: i64,
-    new: &NewVersion,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM package_hooks WHERE package_id = ?")
+async fn show_version(change: &mut Change, new: &NewVersion, id: i64) -> Result<(), StoreError> {
+    let show = "UPDATE packages SET release = $1, version = $2, description = $3, license = $4, \
+         hooks = $5, lowest_kernel = $6, signed_by = $7, published_at = $8 WHERE id = $9";
+    sqlx::query(show)
+        .bind(signed("release", new.release)?)
+        .bind(new.version.to_string())
+        .bind(&new.shown.description)
+        .bind(&new.shown.license)
+        .bind(to_json("hooks", &new.shown.hooks)?)
+        .bind(&new.shown.lowest_kernel)
+        .bind(to_json("key ids", &new.signed_by)?)
+        .bind(new.published_at)
+        .bind(id)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("show a version of a package"))?;
+    Ok(())
+}
+
+async fn put_search(change: &mut Change, id: i64, new: &NewVersion) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM package_hooks WHERE package_id = $1")
         .bind(id)
         .execute(&mut **change)
         .await
         .map_err(failed("replace a package's hooks"))?;
     for hook in &new.shown.hooks {
-        sqlx::query("INSERT INTO package_hooks (package_id, hook) VALUES (?, ?)")
+        sqlx::query("INSERT INTO package_hooks (package_id, hook) VALUES ($1, $2)")
             .bind(id)
             .bind(hook.to_string())
             .execute(&mut **change)
             .await
             .map_err(failed("write a package's hook"))?;
     }
-    sqlx::query("DELETE FROM package_search WHERE rowid = ?")
-        .bind(id)
-        .execute(&mut **change)
-        .await
-        .map_err(failed("replace a package in the search"))?;
-    let put = "INSERT INTO package_search (rowid, name, description, keywords) VALUES (?, ?, ?, ?)";
-    sqlx::query(put)
-        .bind(id)
-        .bind(new.name.to_string())
-        .bind(&new.shown.description)
-        .bind(new.shown.keywords.join(" "))
-        .execute(&mut **change)
-        .await
-        .map_err(failed("write a package to the search"))?;
-    Ok(())
+    let texts = SearchTexts {
+        name: new.name.to_string(),
+        description: new.shown.description.clone(),
+        keywords: new.shown.keywords.join(" "),
+    };
+    search_index::put(change, id, &texts).await
 }
 
 async fn put_version(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     package: i64,
     new: &NewVersion,
 ) -> Result<i64, PublishConflict> {
     let put = "INSERT INTO versions (package_id, version, release, index_digest, published_at, \
          size_bytes, manifest, facts, readme_html, signed_by, threshold, role_version, \
-         published_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
+         published_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id";
     let size: u64 = new.blobs.iter().map(|blob| blob.size_bytes).sum();
     let id = sqlx::query_scalar(put)
         .bind(package)
@@ -291,7 +286,7 @@ async fn put_version(
         .bind(to_json("facts", &new.facts)?)
         .bind(&new.readme_html)
         .bind(to_json("key ids", &new.signed_by)?)
-        .bind(new.threshold)
+        .bind(i64::from(new.threshold))
         .bind(signed("role version", new.role_version)?)
         .bind(&new.published_by)
         .fetch_one(&mut **change)
@@ -300,13 +295,13 @@ async fn put_version(
 }
 
 async fn put_blobs(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     package: i64,
     version: i64,
     new: &NewVersion,
 ) -> Result<(), PublishConflict> {
     let put = "INSERT INTO version_blobs (version_id, digest, package_id, is_manifest, media_type, \
-         size_bytes, subject, artifact_type, annotations) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         size_bytes, subject, artifact_type, annotations) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     for blob in &new.blobs {
         let (is_manifest, referrer) = match &blob.role {
             BlobRole::Content => (false, None),
@@ -319,7 +314,7 @@ async fn put_blobs(
             .bind(version)
             .bind(&blob.digest.as_bytes()[..])
             .bind(package)
-            .bind(is_manifest)
+            .bind(i64::from(is_manifest))
             .bind(&blob.media_type)
             .bind(signed("size", blob.size_bytes)?)
             .bind(referrer.map(|(subject, _, _)| subject.as_bytes().to_vec()))

@@ -48,7 +48,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn add_token(&self, token: &StoredToken) -> Result<(), StoreError> {
         let add = "INSERT INTO tokens (id, hash, name, scope, namespace, created_at, expires_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)";
+             VALUES ($1, $2, $3, $4, $5, $6, $7)";
         sqlx::query(add)
             .bind(&token.info.id)
             .bind(&token.hash.as_bytes()[..])
@@ -68,7 +68,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn token(&self, id: &str) -> Result<Option<StoredToken>, StoreError> {
-        let row: Option<TokenRow> = sqlx::query_as("SELECT * FROM tokens WHERE id = ?")
+        let row: Option<TokenRow> = sqlx::query_as("SELECT * FROM tokens WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.read)
             .await
@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn remove_token(&self, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM tokens WHERE id = ?")
+        let done = sqlx::query("DELETE FROM tokens WHERE id = $1")
             .bind(id)
             .execute(&self.write)
             .await

@@ -5,8 +5,8 @@ use skep_api::v1::namespaces::ClaimNamespace;
 use skep_api::v1::tokens::{CreateToken, Scope};
 use skep_artifact::key::SecretKey;
 use skep_registry_server::secret::{Kind, Secret};
-use skep_registry_server::store::Store;
 use skep_registry_server::store::tokens::StoredToken;
+use skep_registry_server::store::{Place, Store};
 use std::os::unix::fs::PermissionsExt as _;
 
 fn claim(name: &str) -> ClaimNamespace {
@@ -47,7 +47,7 @@ async fn an_expired_token_is_as_good_as_none() {
     let mut info = world.admin().create_token(&wish).await.unwrap().info;
     info.id = secret.hash().id();
     info.expires_at = 1;
-    let store = Store::open(&world.data.join("registry.sqlite")).await.unwrap();
+    let store = Store::open(&Place::in_folder(&world.data)).await.unwrap();
     store.add_token(&StoredToken { info, hash: secret.hash() }).await.unwrap();
     store.close().await;
     let caller = world.client(Some(secret.reveal()));

@@ -4,7 +4,7 @@
 use crate::world::{Package, Publisher, World, admin_token, client, eventually, refusal};
 use skep_api::client::ClientError;
 use skep_registry_server::faults::FaultPoint;
-use skep_registry_server::store::Store;
+use skep_registry_server::store::{Place, Store};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -148,11 +148,11 @@ async fn a_full_disk_refuses_the_upload_in_words_and_what_is_there_is_still_serv
 #[tokio::test]
 async fn migrations_go_up_down_and_up_again() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("registry.sqlite");
-    let store = Store::open(&path).await.unwrap();
+    let place = Place::in_folder(folder.path());
+    let store = Store::open(&place).await.unwrap();
     store.undo_all().await.unwrap();
     store.close().await;
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(&place).await.unwrap();
     assert!(store.tokens().await.unwrap().is_empty());
     store.close().await;
 }

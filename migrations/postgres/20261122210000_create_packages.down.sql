@@ -1,0 +1,9 @@
+DROP TABLE tokens;
+DROP TABLE version_blobs;
+DROP TABLE versions;
+DROP TABLE package_search;
+DROP TABLE package_hooks;
+DROP TABLE packages;
+DROP TABLE namespace_keys;
+DROP TABLE namespaces;
+DROP TABLE blobs;

@@ -1,0 +1,4 @@
+DROP TABLE node_policies;
+DROP TABLE policies;
+DROP TABLE nodes;
+DROP TABLE node_tokens;
