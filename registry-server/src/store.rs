@@ -30,8 +30,6 @@ const POSTGRES_DISK_FULL: &str = "53100";
 const POSTGRES_BUSY: [&str; 4] = ["55P03", "57014", "40P01", "53300"];
 /// State of PostgreSQL when a text holds what no text may: a NUL.
 const POSTGRES_BAD_TEXT: &str = "22021";
-/// The advisory lock that a change in PostgreSQL holds: "skep" in ASCII. It is held per database.
-const WRITER_LOCK: i64 = 0x736b_6570;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -129,11 +127,7 @@ impl Store {
             Dialect::Sqlite => self.write.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?,
             Dialect::Postgres => {
                 let mut transaction = self.write.begin().await.map_err(&failed)?;
-                sqlx::query("SELECT pg_advisory_xact_lock($1)")
-                    .bind(WRITER_LOCK)
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(failed)?;
+                connect::take_turn(&mut transaction).await.map_err(failed)?;
                 transaction
             }
         };

@@ -37,6 +37,9 @@ const POSTGRES_SETTINGS: &str = "SET synchronous_commit = 'on'; SET lock_timeout
 const POSTGRES_READ_ONLY: &str = "SET default_transaction_read_only = on; \
      SET statement_timeout = '10s'";
 
+/// The advisory lock that a change in PostgreSQL holds: "skep" in ASCII. It is held per database.
+const WRITER_LOCK: i64 = 0x736b_6570;
+
 /// Where the database is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Place {
@@ -137,6 +140,13 @@ pub(super) fn migrations(dialect: Dialect) -> &'static Migrator {
         Dialect::Sqlite => &SQLITE_MIGRATIONS,
         Dialect::Postgres => &POSTGRES_MIGRATIONS,
     }
+}
+
+/// Waits until no other change is under way, on this server or another, and keeps them waiting until
+/// the end of this one. PostgreSQL only.
+pub(super) async fn take_turn(change: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let turn = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITER_LOCK);
+    turn.execute(change).await.map(drop)
 }
 
 fn pool(most: u32, settings: &'static str, more: &'static str) -> AnyPoolOptions {
