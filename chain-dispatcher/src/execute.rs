@@ -15,7 +15,7 @@ use crate::kernel::objects::{MapShape, MapSpec};
 use crate::kernel::sys;
 use crate::load::LoadError;
 use crate::pins::{self, GenerationDir};
-use crate::record::RECORD_BYTES_MAX;
+use crate::record::{ChainRecord, RECORD_BYTES_MAX};
 use crate::swap::{FieldCopy, ForeignProgram, Live, Step};
 
 /// `BPF_MAP_TYPE_ARRAY`.
@@ -133,11 +133,22 @@ impl<'a> Execution<'a> {
         self.builder.pin_beside(&self.job)
     }
 
+    /// The record, which tells how the chain was built; one that goes on says what it said.
+    fn record(&self) -> ChainRecord {
+        let built = self.builder.built();
+        let running = self.job.seen.running().and_then(|folder| folder.record.as_ref());
+        let notes = match (built.dispatcher, running) {
+            (None, Some(running)) => running.notes.clone(),
+            _ => built.notes,
+        };
+        ChainRecord { notes, ..self.job.record.clone() }
+    }
+
     fn record_map(&self) -> Result<OwnedFd, ApplyError> {
         let refused = |source| {
             ApplyError::Dispatcher(LoadError::CreateMap { map: "record".to_owned(), source })
         };
-        let value = self.job.record.to_value()?;
+        let value = self.record().to_value()?;
         let shape = MapShape {
             kind: ARRAY,
             key_size: 4,

@@ -20,7 +20,9 @@ use crate::elf::{self, ElfError, Initial, InitialValue, Understood};
 use crate::kernel::objects::MapShape;
 use crate::meaning::MapTypes;
 pub(crate) use maps::constants_map;
-pub(crate) use program::{As, Prepared, Relocated, Several, Tail, Types, finish, place_tails};
+pub(crate) use program::{
+    As, Prepared, Relocated, Several, Tail, Types, finish, place_tails, verify,
+};
 use shape::{is_section, shape_of, types_of};
 
 /// Why an object could not be brought into the kernel.

@@ -309,7 +309,7 @@ pub(crate) fn observed(spot: &Spot<'_>, seen: &Seen) -> Result<ObservedChain, Ob
 
 fn reason(seen: &Seen, record: Option<&ChainRecord>) -> String {
     match (record, seen.live) {
-        (Some(record), _) => record.why.clone(),
+        (Some(record), _) => record.told(),
         (None, Some(_)) => {
             "the hook runs a program that no chain under the pin root describes".to_owned()
         }

@@ -10,7 +10,8 @@ use skep_artifact::hook::{Failure, Mode, VerdictSet};
 use crate::chain::{Chain, Counting, Member, in_order};
 use crate::kinds::{Backend, Chosen};
 
-/// Room for a record: 64 members with the longest names need about 48 KiB, the reason a little.
+/// Room for a record: 64 members with the longest names need about 48 KiB, the reason a little, a
+/// note about each member 16 KiB.
 pub(crate) const RECORD_BYTES_MAX: usize = 96 << 10;
 /// The record's own format.
 const RECORD_VERSION: u8 = 1;
@@ -55,6 +56,9 @@ pub(crate) struct ChainRecord {
     /// Why it is this backend; empty in records of older versions.
     #[serde(default)]
     pub(crate) why: String,
+    /// What is worth telling about how it was built.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
     /// The digest of the dispatcher's object: another one is another chain.
     pub(crate) dispatcher: Digest,
     pub(crate) counting: Counting,
@@ -89,16 +93,27 @@ impl ChainRecord {
             generation: chain.generation,
             backend: chosen.backend,
             why: chosen.why,
+            notes: Vec::new(),
             dispatcher,
             counting,
             members: in_order(&chain.members).into_iter().map(member_record).collect(),
         }
     }
 
-    /// Whether packets would be treated the same, whatever the caller's number is and whatever the
-    /// reason for the backend was.
+    /// Whether packets would be treated the same, whatever the caller's number is, whatever the
+    /// reason for the backend was, and whatever building it told.
     pub(crate) fn same_chain(&self, other: &Self) -> bool {
-        Self { generation: other.generation, why: other.why.clone(), ..self.clone() } == *other
+        let Self { generation, why, notes, .. } = other.clone();
+        Self { generation, why, notes, ..self.clone() } == *other
+    }
+
+    /// The reason for the backend, and what building told.
+    pub(crate) fn told(&self) -> String {
+        std::iter::once(&self.why)
+            .chain(&self.notes)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     /// The value of the record's map: length, JSON, zeroes.

@@ -7,7 +7,7 @@ use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 
 use crate::backend::slots::{TC_DISPATCHER, XDP_DISPATCHER};
 use crate::fuse::walk::{self, Ending, Place};
-use crate::fuse::{self, FuseError, License, Part};
+use crate::fuse::{self, Form, FuseError, License, Part};
 use crate::load::{self, LoadError};
 
 /// Bytes of an instruction and of a record about a function.
@@ -60,12 +60,14 @@ pub fn raw_program(object: &[u8], program: &str) -> Result<RawProgram, LoadError
 /// [`FuseError`] for code or types that contradict themselves or do not fit the kernel's limits.
 pub fn fuse_twice(program: &RawProgram, hook: Hook) -> Result<RawProgram, FuseError> {
     let (instructions, func_info) = (program.instructions(), program.func_info());
+    let stacks = fuse::touched(&instructions, &func_info);
     let part = Part {
         label: "hostile",
         license: License::Any,
         instructions: &instructions,
         func_info: &func_info,
         btf: (!program.btf.is_empty()).then_some(&program.btf),
+        stacks: &stacks,
     };
     let member = walk::Member {
         proceed_on: VerdictSet::default_for(hook),
@@ -74,7 +76,9 @@ pub fn fuse_twice(program: &RawProgram, hook: Hook) -> Result<RawProgram, FuseEr
         answers: fuse::answers(&instructions),
     };
     let main = walk::quiet(Place { hook, ending: Ending::AsItIs }, &[member; 2]);
-    let fused = fuse::fuse(&[part, part], &main)?;
+    // What calls too deep, or needs too much stack, may still stand in the main.
+    let called = fuse::fuse(&[part, part], &main, Form::Called);
+    let fused = fuse::fuse(&[part, part], &main, Form::Inlined).or(called)?;
     Ok(RawProgram::of(&fused.instructions, &fused.func_info, fused.btf))
 }
 

@@ -17,7 +17,7 @@ use crate::execute::{label, refusal};
 use crate::fuse::asm::Address;
 use crate::fuse::constants::{self, Moved, Pool};
 use crate::fuse::walk::{self, Ending, Place, SUPPORT};
-use crate::fuse::{self, License, Part};
+use crate::fuse::{self, Form, License, Main, Part, Stays};
 use crate::kinds::{Attachment, Backend};
 use crate::layout;
 use crate::load::{self, As, LoadError, Prepared, Request, Several, Types};
@@ -27,7 +27,7 @@ use crate::record::{ChainRecord, MemberRecord};
 use crate::{seeing, support};
 
 /// Raised with every change of the generated code: a chain built before it is built anew.
-const VERSION: &[u8] = b"fused 2";
+const VERSION: &[u8] = b"fused 3";
 /// What the verifier says when a path needs more stack than there is.
 const STACK_WORDS: &str = "combined stack size";
 
@@ -37,9 +37,18 @@ pub(crate) const ZERO_KEY: [u8; 8] = [0; 8];
 /// The members as they are prepared, and the one program.
 #[derive(Debug, Default)]
 pub(crate) struct Fused {
-    members: Vec<Prepared>,
+    members: Vec<Member>,
     support: Option<Several>,
     program: Option<OwnedFd>,
+    /// What is worth telling about how it was built.
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Member {
+    code: Prepared,
+    /// Bytes of stack that each of its functions uses, in order.
+    stacks: Vec<usize>,
 }
 
 impl Builder for Fused {
@@ -59,9 +68,9 @@ impl Builder for Fused {
             frags: job.frags,
         };
         let prepared = load::prepare(request).map_err(|error| refusal(member, error))?;
-        // Only the verifier's answer is wanted.
-        load::finish(&prepared, As::OnHook).map_err(|error| refusal(member, error))?;
-        self.members.push(prepared);
+        // Only what the verifier finds is wanted.
+        let found = load::verify(&prepared, As::OnHook).map_err(|error| refusal(member, error))?;
+        self.members.push(Member { code: prepared, stacks: found.stacks });
         Ok(())
     }
 
@@ -73,7 +82,8 @@ impl Builder for Fused {
         let labels: Vec<String> = job.members.iter().map(|member| label(member)).collect();
         let parts = self.parts(&labels);
         let members = job.record.members.iter().zip(&self.members);
-        let steps: Vec<walk::Member> = members.map(|(member, code)| step(member, code)).collect();
+        let steps: Vec<walk::Member> =
+            members.map(|(member, built)| step(member, &built.code)).collect();
         let place = Place { hook: job.spot.hook, ending: ending(job.record.backend) };
         let main = match &self.support {
             Some(support) => {
@@ -82,10 +92,8 @@ impl Builder for Fused {
             }
             None => walk::quiet(place, &steps),
         };
-        let fused = fuse::fuse(&parts, &main).map_err(ApplyError::Fuse)?;
-        let prepared = prepared(job, main.name, fused).map_err(ApplyError::Dispatcher)?;
-        let program = load::finish(&prepared, As::OnHook).map_err(|error| refused(&parts, error));
-        self.program = Some(program?);
+        let (program, notes) = load_fused(job, &parts, &main)?;
+        (self.program, self.notes) = (Some(program), notes);
         Ok(())
     }
 
@@ -93,7 +101,8 @@ impl Builder for Fused {
         let members = self.members.iter();
         Built {
             dispatcher: self.program.as_ref(),
-            members: members.map(|m| BuiltMember { program: None, maps: &m.maps }).collect(),
+            members: members.map(|m| BuiltMember { program: None, maps: &m.code.maps }).collect(),
+            notes: self.notes.clone(),
             shared: self.support.as_ref().map(|several| shared(&several.maps)).unwrap_or_default(),
         }
     }
@@ -106,7 +115,7 @@ impl Fused {
         let mut pool = Pool::default();
         pool.add(&ZERO_KEY);
         let mut moves = Vec::new();
-        let members = self.members.iter().map(|m| (&m.maps, &m.constants));
+        let members = self.members.iter().map(|m| (&m.code.maps, &m.code.constants));
         let support = self.support.iter().map(|s| (&s.maps, &s.constants));
         for (maps, constants) in members.chain(support) {
             for (name, bytes) in constants {
@@ -124,22 +133,59 @@ impl Fused {
     }
 
     fn code(&mut self) -> impl Iterator<Item = &mut [bpf_insn]> {
-        let members = self.members.iter_mut().map(|m| m.instructions.as_mut_slice());
+        let members = self.members.iter_mut().map(|m| m.code.instructions.as_mut_slice());
         let support = self.support.iter_mut().flat_map(|s| &mut s.functions);
         members.chain(support.map(|function| function.instructions.as_mut_slice()))
     }
 
     /// The members in order, then the functions that count.
     fn parts<'a>(&'a self, labels: &'a [String]) -> Vec<Part<'a>> {
-        let members = self.members.iter().zip(labels).map(|(member, label)| Part {
-            label,
-            license: License::Says(&member.license),
-            instructions: &member.instructions,
-            func_info: &member.func_info,
-            btf: member.types.as_ref().map(|types| types.bytes.as_slice()),
-        });
+        let members =
+            self.members.iter().zip(labels).map(|(Member { code, stacks }, label)| Part {
+                label,
+                license: License::Says(&code.license),
+                instructions: &code.instructions,
+                func_info: &code.func_info,
+                btf: code.types.as_ref().map(|types| types.bytes.as_slice()),
+                stacks,
+            });
         members.chain(self.support.iter().flat_map(support_parts)).collect()
     }
+}
+
+/// Loads the one program: with members in the main where that is possible, else as functions that it
+/// calls. Gives what is worth telling about it.
+fn load_fused(
+    job: &Job<'_>,
+    parts: &[Part<'_>],
+    main: &Main,
+) -> Result<(OwnedFd, Vec<String>), ApplyError> {
+    let load = |fused| {
+        let prepared = prepared(job, main.name.clone(), fused)?;
+        load::finish(&prepared, As::OnHook)
+    };
+    let fused = fuse::fuse(parts, main, Form::Inlined).map_err(ApplyError::Fuse)?;
+    let (inlined, notes) = (fused.inlined, notes(parts, &fused));
+    let refused = match load(fused) {
+        Ok(program) => return Ok((program, notes)),
+        Err(error) if inlined && matches!(error, LoadError::Verifier { .. }) => error,
+        Err(error) => return Err(refused_as(parts, error)),
+    };
+    // Each member is good alone; together in one function they may be too much for the verifier.
+    let why = refused.to_string();
+    let called = fuse::fuse(parts, main, Form::Called).map_err(|_| refused_as(parts, refused))?;
+    let program = load(called).map_err(|error| refused_as(parts, error))?;
+    tracing::warn!(why, "members are called because the verifier refused them in one function");
+    Ok((program, vec![format!("all members stay functions of their own because {why}")]))
+}
+
+/// Which members stay functions, by the reason.
+fn notes(parts: &[Part<'_>], fused: &fuse::Fused) -> Vec<String> {
+    let note = |(part, why): (&usize, &Stays)| {
+        let label = parts.get(*part).map_or("?", |part| part.label);
+        format!("{label} stays a function of its own because {why}")
+    };
+    fused.stays.iter().map(note).collect()
 }
 
 /// Where the walk finds the counters and the settings. `zeroes`: a map of constants that begins with
@@ -187,6 +233,7 @@ pub(crate) fn support_parts(several: &Several) -> impl Iterator<Item = Part<'_>>
         instructions: &function.instructions,
         func_info: &function.func_info,
         btf: several.types.as_ref().map(|types| types.bytes.as_slice()),
+        stacks: &[],
     })
 }
 
@@ -225,7 +272,7 @@ fn ending(backend: Backend) -> Ending {
     }
 }
 
-fn refused(parts: &[Part<'_>], error: LoadError) -> ApplyError {
+fn refused_as(parts: &[Part<'_>], error: LoadError) -> ApplyError {
     match error {
         LoadError::Verifier { last_lines, source, .. } => {
             let deep = last_lines.iter().any(|line| line.contains(STACK_WORDS));

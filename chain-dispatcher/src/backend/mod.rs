@@ -92,6 +92,8 @@ pub(crate) struct Built<'a> {
     pub(crate) members: Vec<BuiltMember<'a>>,
     /// Maps that belong to the chain, by the name of their pin in the generation's folder.
     pub(crate) shared: Vec<(&'static str, &'a OwnedFd)>,
+    /// What is worth telling about how it was built.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A member as it was built.

@@ -114,6 +114,7 @@ impl Builder for Slots {
                 .map(|loaded| BuiltMember { program: Some(&loaded.program), maps: &loaded.maps })
                 .collect(),
             shared: self.dispatcher.as_ref().map(|loaded| shared(&loaded.maps)).unwrap_or_default(),
+            notes: Vec::new(),
         }
     }
 }

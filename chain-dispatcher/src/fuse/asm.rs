@@ -1,10 +1,13 @@
 //! A small assembler for the code that Skep generates: instructions by name, jumps to labels, calls
-//! to the parts. Knows the instruction set, no chain.
+//! to the parts, and parts that stand in the code itself. Knows the instruction set, no chain.
+
+mod place;
 
 use aya_obj::generated::{BPF_PSEUDO_CALL, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, bpf_insn};
 
-use super::FuseError;
 use super::code::LOAD_IMMEDIATE;
+pub(crate) use place::Kept;
+pub(super) use place::{Assembled, Bodies, Body};
 
 /// `BPF_JMP | BPF_JA`.
 const JUMP: u8 = 0x05;
@@ -25,6 +28,8 @@ pub(crate) const R6: R = R(6);
 pub(crate) const R7: R = R(7);
 pub(crate) const R8: R = R(8);
 pub(crate) const R9: R = R(9);
+/// The frame pointer.
+const R10: R = R(10);
 
 /// When a jump is taken; all compare 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +66,10 @@ enum To {
     Next,
     Label(Label),
     Part(usize),
-}
-
-/// Code with its jumps resolved, and the calls that wait for the places of their parts.
-pub(super) struct Assembled {
-    pub(super) instructions: Vec<bpf_insn>,
-    pub(super) calls: Vec<(usize, usize)>,
+    /// A part that may stand here itself; the registers must be afterwards what they were.
+    Member(usize, Kept),
+    /// No instruction: the line's first register stays as it is from here on.
+    Fixed,
 }
 
 impl Assembly {
@@ -173,6 +176,18 @@ impl Assembly {
         self.line_to(0x85, R0, pseudo, 0, -1, To::Part(part));
     }
 
+    /// Runs the program of the part of that number: the answer is in R0, and of the other registers
+    /// only `live` are what they were. R1 holds the context.
+    pub(crate) fn member(&mut self, part: usize, live: Kept) {
+        let pseudo = R(u8::try_from(BPF_PSEUDO_CALL).unwrap_or_default());
+        self.line_to(0x85, R0, pseudo, 0, -1, To::Member(part, live));
+    }
+
+    /// The register stays what it is from here on.
+    pub(crate) fn fixed(&mut self, register: R) {
+        self.line_to(0, register, R0, 0, 0, To::Fixed);
+    }
+
     /// `to` = the map, for a helper.
     pub(crate) fn map(&mut self, to: R, fd: i32) {
         self.wide(to, BPF_PSEUDO_MAP_FD, fd, 0);
@@ -190,64 +205,6 @@ impl Assembly {
 
     pub(crate) fn exit(&mut self) {
         self.line(EXIT, R0, R0, 0, 0);
-    }
-
-    /// Resolves the jumps. Lines that nothing leads to are left out: the verifier refuses them.
-    pub(super) fn assemble(&self) -> Result<Assembled, FuseError> {
-        let kept = self.reachable()?;
-        // Where each line, kept or not, would stand.
-        let places: Vec<usize> = kept
-            .iter()
-            .scan(0, |next, kept| {
-                let place = *next;
-                *next += usize::from(*kept);
-                Some(place)
-            })
-            .collect();
-        let mut assembled = Assembled { instructions: Vec::new(), calls: Vec::new() };
-        for ((line, to), _) in self.lines.iter().zip(&kept).filter(|(_, kept)| **kept) {
-            let mut instruction = *line;
-            let here = assembled.instructions.len();
-            match to {
-                To::Next => {}
-                To::Part(part) => assembled.calls.push((here, *part)),
-                To::Label(label) => {
-                    let there = places.get(self.line_of(*label)?).copied();
-                    let there = there.and_then(|there| i64::try_from(there).ok());
-                    instruction.off = there
-                        .zip(i64::try_from(here).ok())
-                        .and_then(|(there, here)| i16::try_from(there - here - 1).ok())
-                        .ok_or(FuseError::JumpTooFar)?;
-                }
-            }
-            assembled.instructions.push(instruction);
-        }
-        Ok(assembled)
-    }
-
-    /// For each line: whether some path from the first one leads to it.
-    fn reachable(&self) -> Result<Vec<bool>, FuseError> {
-        let mut kept = vec![false; self.lines.len()];
-        let mut waiting = vec![0];
-        while let Some(at) = waiting.pop() {
-            let (Some((line, to)), Some(keep)) = (self.lines.get(at), kept.get_mut(at)) else {
-                continue;
-            };
-            if std::mem::replace(keep, true) {
-                continue;
-            }
-            if let To::Label(label) = to {
-                waiting.push(self.line_of(*label)?);
-            }
-            if ![JUMP, EXIT].contains(&line.code) {
-                waiting.push(at + 1);
-            }
-        }
-        Ok(kept)
-    }
-
-    fn line_of(&self, label: Label) -> Result<usize, FuseError> {
-        self.labels.get(label.0).copied().flatten().ok_or(FuseError::JumpTooFar)
     }
 
     fn wide(&mut self, to: R, kind: u32, first: i32, second: i32) {

@@ -8,11 +8,16 @@ use aya_obj::generated::{
     BPF_PSEUDO_MAP_VALUE, bpf_insn,
 };
 
+use super::asm::{Kept, R};
+
 /// Classes of instructions, `BPF_CLASS`.
 const CLASS: u8 = 0x07;
+const LD: u8 = 0x00;
 const LDX: u8 = 0x01;
 const ST: u8 = 0x02;
 const STX: u8 = 0x03;
+const ALU: u8 = 0x04;
+const ALU64: u8 = 0x07;
 const JMP: u8 = 0x05;
 const JMP32: u8 = 0x06;
 /// `BPF_OP`.
@@ -23,6 +28,12 @@ const EXIT: u8 = 0x90;
 const LONG_JUMP: u8 = 0x06;
 /// `BPF_LD | BPF_DW | BPF_IMM`: two slots.
 pub(super) const LOAD_IMMEDIATE: u8 = 0x18;
+/// `BPF_MODE`, and loads of the packet in the way of the first BPF: `BPF_ABS`, `BPF_IND`.
+const MODE: u8 = 0xe0;
+const ABSOLUTE: u8 = 0x20;
+const INDIRECT: u8 = 0x40;
+/// `BPF_ATOMIC`: what was there may come into either register.
+const ATOMIC: u8 = 0xc0;
 /// `bpf_tail_call`.
 const HELPER_TAIL_CALL: i32 = 12;
 /// The frame pointer.
@@ -52,7 +63,18 @@ pub(super) struct Function {
     pub(super) maps: BTreeSet<i32>,
     /// Bytes of stack that it touches, as far as its loads and stores tell.
     pub(super) stack: usize,
+    /// Registers that it writes and that calls keep.
+    pub(super) writes: Kept,
+    /// Whether it may jump to another program.
+    pub(super) tail_calls: bool,
+    /// Whether it loads from the packet in the old way, which ends the function where the packet does.
+    pub(super) old_loads: bool,
+    /// Whether nothing falls out of its end.
+    pub(super) closed: bool,
 }
+
+/// How many bytes of stack a frame counts that uses so many.
+pub(super) type Frame = fn(usize) -> usize;
 
 /// The longest path from one function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,9 +136,9 @@ impl<'a> Code<'a> {
     }
 
     /// Frames and stack on the longest paths from a function.
-    pub(super) fn reach(&self, from: usize) -> Result<Reach, Fault> {
+    pub(super) fn reach(&self, from: usize, frame: Frame) -> Result<Reach, Fault> {
         let mut known = vec![None; self.functions.len()];
-        self.reach_of(from, &mut known, 0)
+        self.reach_of(from, &mut known, 0, frame)
     }
 
     fn reach_of(
@@ -124,6 +146,7 @@ impl<'a> Code<'a> {
         number: usize,
         known: &mut Vec<Option<Reach>>,
         depth: usize,
+        frame: Frame,
     ) -> Result<Reach, Fault> {
         // A path longer than there are functions goes round in a circle.
         if depth > self.functions.len().min(super::FUNCTIONS_MAX) {
@@ -135,12 +158,12 @@ impl<'a> Code<'a> {
         let Some(function) = self.functions.get(number) else { return Ok(Reach::default()) };
         let mut below = Reach::default();
         for (_, callee) in &function.callees {
-            let reach = self.reach_of(*callee, known, depth + 1)?;
+            let reach = self.reach_of(*callee, known, depth + 1, frame)?;
             below.frames = below.frames.max(reach.frames);
             below.stack = below.stack.max(reach.stack);
         }
-        let own = function.stack.next_multiple_of(super::STACK_ROUNDING);
-        let reach = Reach { frames: below.frames + 1, stack: below.stack + own };
+        let stack = below.stack + frame(function.stack);
+        let reach = Reach { frames: below.frames + 1, stack };
         if let Some(slot) = known.get_mut(number) {
             *slot = Some(reach);
         }
@@ -150,11 +173,13 @@ impl<'a> Code<'a> {
 
 /// Whether any instruction is a tail call. The second half of a wide one has no code.
 pub(super) fn tail_calls(instructions: &[bpf_insn]) -> bool {
-    instructions.iter().any(|instruction| {
-        instruction.code == JMP | CALL
-            && instruction.src_reg() == 0
-            && instruction.imm == HELPER_TAIL_CALL
-    })
+    instructions.iter().any(|instruction| is_tail_call(*instruction))
+}
+
+fn is_tail_call(instruction: bpf_insn) -> bool {
+    instruction.code == JMP | CALL
+        && instruction.src_reg() == 0
+        && instruction.imm == HELPER_TAIL_CALL
 }
 
 /// The descriptor of the map that an instruction names, if it does.
@@ -192,7 +217,17 @@ fn function(
     end: usize,
     callees: Vec<(usize, usize)>,
 ) -> Result<Function, Fault> {
-    let mut function = Function { start, end, callees, maps: BTreeSet::new(), stack: 0 };
+    let mut function = Function {
+        start,
+        end,
+        callees,
+        maps: BTreeSet::new(),
+        stack: 0,
+        writes: Kept::default(),
+        tail_calls: false,
+        old_loads: false,
+        closed: false,
+    };
     let mut at = start;
     while at < end {
         let Some(instruction) = instructions.get(at) else { break };
@@ -212,13 +247,30 @@ fn function(
                 },
             }
         }
-        function.stack = function.stack.max(touched(*instruction));
+        function.note(*instruction);
         at += width(*instruction);
     }
     if at != end {
         return Err(Fault::Damaged("a function begins inside an instruction"));
     }
     Ok(function)
+}
+
+impl Function {
+    /// What one more instruction does; the last one says whether anything falls out.
+    fn note(&mut self, instruction: bpf_insn) {
+        self.stack = self.stack.max(touched(instruction));
+        self.tail_calls |= is_tail_call(instruction);
+        self.closed = [JMP | EXIT, JMP, LONG_JUMP].contains(&instruction.code);
+        let mode = instruction.code & MODE;
+        let (dst, src) = (R(instruction.dst_reg()), R(instruction.src_reg()));
+        match instruction.code & CLASS {
+            LD if mode == ABSOLUTE || mode == INDIRECT => self.old_loads = true,
+            LD | LDX | ALU | ALU64 => self.writes = self.writes.with(dst),
+            STX if mode == ATOMIC => self.writes = self.writes.with(dst).with(src),
+            _ => {}
+        }
+    }
 }
 
 /// How far an instruction jumps, if it does.

@@ -1,5 +1,5 @@
-//! Many relocated programs become one: a generated main calls each, its functions move behind it,
-//! its types are merged. Pure: instructions and bytes in, instructions and bytes out. Knows no
+//! Many relocated programs become one: each stands in a generated main or is called by it, functions
+//! move behind it, types are merged. Pure: instructions and bytes in, instructions and bytes out. Knows no
 //! kernel, no object file, no pins; what a chain means lies in `walk`.
 
 pub(crate) mod asm;
@@ -7,6 +7,7 @@ mod btf;
 mod code;
 pub(crate) mod constants;
 mod error;
+mod inline;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;
@@ -22,6 +23,8 @@ pub(crate) use btf::Linkage;
 use btf::{Merged, Source};
 use code::Code;
 pub use error::FuseError;
+use inline::Choice;
+pub(crate) use inline::Stays;
 use walk::Answers;
 
 /// `MAX_USED_MAPS`.
@@ -40,8 +43,8 @@ const PROGRAM: usize = 0;
 /// `BPF_COMPLEXITY_LIMIT_INSNS`.
 const INSTRUCTIONS_MAX: usize = 1_000_000;
 
-/// One program to put in, relocated; its instructions name maps by descriptors. The main calls its
-/// first function, which becomes static: the verifier then takes any kind of context pointer and of
+/// One program to put in, relocated; its instructions name maps by descriptors. Its first function
+/// stands in the main or becomes static: the verifier then takes any kind of context pointer and of
 /// return type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
@@ -52,6 +55,18 @@ pub(crate) struct Part<'a> {
     pub(crate) func_info: &'a [bpf_func_info],
     /// None for an object without type information: its functions get types that say the least.
     pub(crate) btf: Option<&'a [u8]>,
+    /// Bytes of stack that each function uses, in order, as the verifier counted them; empty where it
+    /// was not asked.
+    pub(crate) stacks: &'a [usize],
+}
+
+/// How members get into the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Their own functions stand in the main, where they can.
+    Inlined,
+    /// The main calls them.
+    Called,
 }
 
 /// Under which terms a part may be joined with others.
@@ -81,12 +96,18 @@ pub(crate) struct Fused {
     pub(crate) func_info: Vec<bpf_func_info>,
     pub(crate) btf: Vec<u8>,
     pub(crate) license: CString,
+    /// Whether any member stands in the main.
+    pub(crate) inlined: bool,
+    /// Members that could not, by the number of their part.
+    pub(crate) stays: BTreeMap<usize, Stays>,
 }
 
 /// A part, read and found good.
 struct Read<'a> {
     part: &'a Part<'a>,
     code: Code<'a>,
+    /// Whether the stack of its functions is what the verifier counted.
+    counted: bool,
     types: Option<Source<'a>>,
     /// Ids in `types` by first instruction.
     ids: BTreeMap<usize, u32>,
@@ -94,19 +115,31 @@ struct Read<'a> {
     needed: BTreeSet<usize>,
 }
 
-/// Puts the parts behind the main. Deterministic.
-pub(crate) fn fuse(parts: &[Part<'_>], main: &Main) -> Result<Fused, FuseError> {
+/// Puts the parts into the main and behind it. Deterministic.
+pub(crate) fn fuse(parts: &[Part<'_>], main: &Main, form: Form) -> Result<Fused, FuseError> {
     let license = license(parts)?;
-    let Assembled { mut instructions, calls } = main.code.assemble()?;
-    let mut read: Vec<Read<'_>> = parts.iter().map(read).collect::<Result<_, _>>()?;
+    let read: Vec<Read<'_>> = parts.iter().map(read).collect::<Result<_, _>>()?;
+    let Choice { bodies, stays } = match form {
+        Form::Inlined => inline::choose(&read, &main.code)?,
+        Form::Called => Choice::default(),
+    };
+    let assembled = main.code.assemble(&bodies)?;
+    drop(bodies);
+    let (mut read, Assembled { mut instructions, calls, bodies }) = (read, assembled);
+    // What is used but once stands in the main alone.
+    let mut places: BTreeMap<(usize, usize), usize> =
+        bodies.iter().map(|(at, part)| ((*part, PROGRAM), *at)).collect();
     for (number, part) in read.iter_mut().enumerate() {
         // What nobody calls stays out: the verifier refuses code that cannot be reached.
-        if calls.iter().any(|(_, part)| *part == number) {
+        let called = calls.iter().any(|(_, part)| *part == number);
+        if called || places.contains_key(&(number, PROGRAM)) {
             part.needed = part.code.needed(PROGRAM);
         }
+        if called {
+            check_reach(part)?;
+        }
     }
-    check_limits(&read, &instructions)?;
-    let mut places = BTreeMap::new();
+    check_limits(&read, &instructions, bodies.len())?;
     for (number, part) in read.iter().enumerate() {
         append(&mut instructions, number, part, &mut places);
     }
@@ -117,13 +150,26 @@ pub(crate) fn fuse(parts: &[Part<'_>], main: &Main) -> Result<Fused, FuseError> 
         let there = places.get(&(part, PROGRAM)).copied().ok_or(FuseError::NoSuchPart { part })?;
         point(&mut instructions, at, there)?;
     }
+    for (_, part) in &bodies {
+        read.get_mut(*part).map(|part| part.needed.remove(&PROGRAM));
+    }
     let (func_info, btf) = types(&read, main, &places)?;
-    Ok(Fused { instructions, func_info, btf, license })
+    let inlined = !bodies.is_empty();
+    Ok(Fused { instructions, func_info, btf, license, inlined, stays })
 }
 
 /// Whether a program tail-calls others.
 pub(crate) fn answers(instructions: &[bpf_insn]) -> Answers {
     if code::tail_calls(instructions) { Answers::ByTailCall } else { Answers::Itself }
+}
+
+/// Bytes of stack that the functions of a program use, as far as its loads and stores tell; none for
+/// damaged code.
+pub(crate) fn touched(instructions: &[bpf_insn], func_info: &[bpf_func_info]) -> Vec<usize> {
+    let starts = func_info.iter().map(|info| info.insn_off as usize);
+    let code = Code::read(instructions, starts);
+    code.map(|code| code.functions.iter().map(|function| function.stack).collect())
+        .unwrap_or_default()
 }
 
 /// The part that needs the most stack, and how much: for an error that the kernel cannot attribute.
@@ -132,7 +178,7 @@ pub(crate) fn deepest<'a>(parts: &[Part<'a>]) -> Option<(&'a str, usize)> {
         .iter()
         .filter_map(|part| {
             let read = read(part).ok()?;
-            Some((part.label, read.code.reach(PROGRAM).ok()?.stack))
+            Some((part.label, read.code.reach(PROGRAM, frame).ok()?.stack))
         })
         .max_by_key(|(_, stack)| *stack)
 }
@@ -147,17 +193,35 @@ fn read<'a>(part: &'a Part<'a>) -> Result<Read<'a>, FuseError> {
         }
     };
     let starts = part.func_info.iter().map(|info| info.insn_off as usize);
-    let code = Code::read(part.instructions, starts).map_err(in_code)?;
+    let mut code = Code::read(part.instructions, starts).map_err(in_code)?;
+    let counted = part.stacks.len() == code.functions.len();
+    if counted {
+        for (function, stack) in code.functions.iter_mut().zip(part.stacks) {
+            function.stack = *stack;
+        }
+    }
     let types = part.btf.map(Source::read).transpose().map_err(|f| in_types(part.label, f))?;
     let ids = part.func_info.iter().map(|i| (i.insn_off as usize, i.type_id)).collect();
-    let reach = code.reach(PROGRAM).map_err(in_code)?;
+    code.reach(PROGRAM, frame).map_err(in_code)?;
+    Ok(Read { part, code, counted, types, ids, needed: BTreeSet::new() })
+}
+
+/// Whether the main may call a part.
+fn check_reach(read: &Read<'_>) -> Result<(), FuseError> {
+    let member = || read.part.label.to_owned();
+    let reach = read.code.reach(PROGRAM, frame).unwrap_or_default();
     if reach.frames + 1 > FRAMES_MAX {
         return Err(FuseError::TooDeep { member: member(), frames: reach.frames + 1 });
     }
     if reach.stack > STACK_BYTES_MAX {
         return Err(FuseError::Stack { member: member(), bytes: reach.stack });
     }
-    Ok(Read { part, code, types, ids, needed: BTreeSet::new() })
+    Ok(())
+}
+
+/// What kernels with a JIT count for a frame.
+fn frame(bytes: usize) -> usize {
+    bytes.next_multiple_of(STACK_ROUNDING)
 }
 
 fn in_types(label: &str, fault: btf::Fault) -> FuseError {
@@ -167,8 +231,9 @@ fn in_types(label: &str, fault: btf::Fault) -> FuseError {
     }
 }
 
-fn check_limits(parts: &[Read<'_>], main: &[bpf_insn]) -> Result<(), FuseError> {
-    let functions = 1 + parts.iter().map(|part| part.needed.len()).sum::<usize>();
+/// `inlined`: how many functions stand in the main.
+fn check_limits(parts: &[Read<'_>], main: &[bpf_insn], inlined: usize) -> Result<(), FuseError> {
+    let functions = 1 + parts.iter().map(|part| part.needed.len()).sum::<usize>() - inlined;
     if functions > FUNCTIONS_MAX {
         return Err(FuseError::TooManyFunctions { functions });
     }
@@ -193,6 +258,9 @@ fn append(
 ) {
     for needed in &read.needed {
         let Some(function) = read.code.functions.get(*needed) else { continue };
+        if places.contains_key(&(number, *needed)) {
+            continue;
+        }
         places.insert((number, *needed), instructions.len());
         let body = read.code.instructions.get(function.start..function.end);
         instructions.extend_from_slice(body.unwrap_or_default());

@@ -1,6 +1,6 @@
 //! The walk along a chain as generated code: exactly the meaning of `bpf/dispatcher.h`, with the
-//! masks, modes and failures as constants. Uses no stack. Knows what a chain means, no object and
-//! no kernel.
+//! masks, modes and failures as constants. Uses no stack itself. Knows what a chain means, no object
+//! and no kernel.
 
 mod counted;
 mod quiet;

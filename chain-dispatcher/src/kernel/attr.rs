@@ -25,6 +25,10 @@ pub(super) const CMD_LINK_GET_FD_BY_ID: u32 = 30;
 pub(super) const CMD_LINK_GET_NEXT_ID: u32 = 31;
 pub(super) const CMD_LINK_DETACH: u32 = 34;
 
+/// What the verifier writes: every instruction, or a few figures at the end.
+pub(super) const LOG_INSTRUCTIONS: u32 = 1;
+pub(super) const LOG_STATISTICS: u32 = 4;
+
 /// `BPF_MAP_CREATE`.
 #[repr(C)]
 #[derive(Default)]

@@ -145,6 +145,12 @@ pub(super) fn object_name(name: &str) -> [u8; 16] {
     field
 }
 
+/// What a log says up to its end, a zero.
+pub(super) fn log_text(log: &[u8]) -> String {
+    let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+    String::from_utf8_lossy(&log[..end]).into_owned()
+}
+
 pub(super) fn text(field: &[u8; 16]) -> String {
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).into_owned()

@@ -18,10 +18,10 @@ use super::attr::{
     CMD_LINK_GET_NEXT_ID, CMD_LINK_UPDATE, CMD_MAP_CREATE, CMD_MAP_FREEZE, CMD_MAP_GET_FD_BY_ID,
     CMD_MAP_GET_NEXT_KEY, CMD_MAP_LOOKUP_ELEM, CMD_MAP_UPDATE_ELEM, CMD_OBJ_GET,
     CMD_OBJ_GET_INFO_BY_FD, CMD_OBJ_PIN, CMD_PROG_LOAD, CMD_PROG_QUERY, CMD_PROG_TEST_RUN,
-    ExtensionLink, HookQuery, LinkCreate, MapElement, ObjectQuery, Pinning, ProgramDetails,
-    ProgramRun, address, length, raw,
+    ExtensionLink, HookQuery, LOG_INSTRUCTIONS, LOG_STATISTICS, LinkCreate, MapElement,
+    ObjectQuery, Pinning, ProgramDetails, ProgramRun, address, length, raw,
 };
-use super::objects::{Attached, LoadRefused, MapSpec, ProgramSpec, TestRun, value_bytes};
+use super::objects::{Attached, LoadRefused, MapSpec, ProgramSpec, TestRun, log_text, value_bytes};
 
 pub(crate) use info::{link_by_id, link_info, map_info, prog_btf, prog_by_id, prog_info};
 use requests::{map_attr, program_attr};
@@ -127,32 +127,32 @@ pub(crate) fn btf_load(btf: &[u8]) -> io::Result<OwnedFd> {
     unsafe { bpf_fd(CMD_BTF_LOAD, &mut attr) }
 }
 
-/// Loads a program: without a log first, which is fast; with one when the kernel refuses.
-pub(crate) fn prog_load(spec: &ProgramSpec<'_>) -> Result<OwnedFd, LoadRefused> {
+/// Loads a program and gives what the verifier says of a good one, which is little and fast; when
+/// the kernel refuses, asks for everything that it has to say.
+pub(crate) fn prog_load(spec: &ProgramSpec<'_>) -> Result<(OwnedFd, String), LoadRefused> {
     let silent = |source| LoadRefused { source, log: String::new() };
     let mut attr = program_attr(spec).map_err(silent)?;
+    let mut log = vec![0u8; VERIFIER_LOG_BYTES];
+    attr.log_level = LOG_STATISTICS;
+    attr.log_size = length(log.len()).map_err(silent)?;
+    attr.log_buf = log.as_mut_ptr() as u64;
     // SAFETY: every pointer in the attribute points into `spec`, which outlives the call, with its
-    // true length.
+    // true length, and the log buffer is writable for `log_size` bytes.
     let refused = match unsafe { bpf_fd(CMD_PROG_LOAD, &mut attr) } {
-        Ok(fd) => return Ok(fd),
+        Ok(fd) => return Ok((fd, log_text(&log))),
         Err(error) => error,
     };
     if refused.raw_os_error() == Some(libc::EPERM) {
         return Err(silent(refused));
     }
-    let mut log = vec![0u8; VERIFIER_LOG_BYTES];
-    attr.log_level = 1;
-    attr.log_size = length(log.len()).map_err(silent)?;
-    attr.log_buf = log.as_mut_ptr() as u64;
-    // SAFETY: as above, and the log buffer is writable for `log_size` bytes.
+    attr.log_level = LOG_INSTRUCTIONS;
+    // SAFETY: as above.
     match unsafe { bpf_fd(CMD_PROG_LOAD, &mut attr) } {
         // The kernel changed its mind (memory pressure, a signal): what is loaded is loaded.
-        Ok(fd) => Ok(fd),
+        Ok(fd) => Ok((fd, String::new())),
         Err(error) => {
-            let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
-            log.truncate(end);
             let source = if error.raw_os_error() == Some(libc::ENOSPC) { refused } else { error };
-            Err(LoadRefused { source, log: String::from_utf8_lossy(&log).into_owned() })
+            Err(LoadRefused { source, log: log_text(&log) })
         }
     }
 }

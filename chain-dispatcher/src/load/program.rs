@@ -102,8 +102,21 @@ pub(crate) enum As<'a> {
     },
 }
 
+/// What the verifier accepted.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) program: OwnedFd,
+    /// Bytes of stack that each function uses, in order; empty where the kernel did not say.
+    pub(crate) stacks: Vec<usize>,
+}
+
 /// The last step: asks the verifier, and gives the program.
 pub(crate) fn finish(prepared: &Prepared, how: As<'_>) -> Result<OwnedFd, LoadError> {
+    verify(prepared, how).map(|verified| verified.program)
+}
+
+/// As [`finish`], with what the verifier found.
+pub(crate) fn verify(prepared: &Prepared, how: As<'_>) -> Result<Verified, LoadError> {
     place_tails(prepared, how)?;
     let (kind, attach_type, flags) = match how {
         As::Extension { .. } => (bpf_prog_type::BPF_PROG_TYPE_EXT, 0, 0),
@@ -125,7 +138,16 @@ pub(crate) fn finish(prepared: &Prepared, how: As<'_>) -> Result<OwnedFd, LoadEr
         func_info: &prepared.func_info,
         line_info: &prepared.line_info,
     };
-    sys::prog_load(&spec).map_err(|refused| verifier(&prepared.name, refused))
+    let (program, log) =
+        sys::prog_load(&spec).map_err(|refused| verifier(&prepared.name, refused))?;
+    Ok(Verified { program, stacks: stacks(&log) })
+}
+
+/// `stack depth 16+0+8` in the verifier's statistics.
+fn stacks(log: &str) -> Vec<usize> {
+    let line = log.lines().find_map(|line| line.strip_prefix("stack depth "));
+    let numbers = line.map(|line| line.trim().split('+').map(str::parse).collect());
+    numbers.and_then(Result::ok).unwrap_or_default()
 }
 
 /// Loads the programs that program arrays begin with and puts them there. All that touch an array
@@ -154,7 +176,8 @@ pub(crate) fn place_tails(prepared: &Prepared, how: As<'_>) -> Result<(), LoadEr
             func_info: &tail.func_info,
             line_info: &tail.line_info,
         };
-        let program = sys::prog_load(&spec).map_err(|refused| verifier(&tail.name, refused))?;
+        let (program, _) =
+            sys::prog_load(&spec).map_err(|refused| verifier(&tail.name, refused))?;
         let value = sys::raw_fd_bytes(program.as_fd());
         sys::map_update(array.as_fd(), &tail.index.to_ne_bytes(), &value)
             .map_err(|source| LoadError::FillMap { map: tail.map.clone(), source })?;
@@ -193,4 +216,19 @@ fn last_lines(log: &str) -> Vec<String> {
         .collect();
     let from = lines.len().saturating_sub(VERIFIER_LINES_SHOWN);
     lines[from..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stacks;
+
+    #[test]
+    fn the_verifiers_statistics_say_what_stack_each_function_uses() {
+        let log =
+            "verification time 33 usec\nstack depth 16+0+504\nprocessed 12 insns (limit 1000000)\n";
+        assert_eq!(stacks(log), [16, 0, 504]);
+        assert_eq!(stacks("stack depth 8\n"), [8]);
+        assert!(stacks("stack depth a\n").is_empty());
+        assert!(stacks("").is_empty());
+    }
 }

@@ -55,6 +55,7 @@ fn record(backend: Backend) -> impl Strategy<Value = ChainRecord> {
         generation,
         backend,
         why: "of a test".to_owned(),
+        notes: Vec::new(),
         dispatcher: Digest::of(b"d"),
         counting: Counting::On,
         members,

@@ -13,7 +13,7 @@ use crate::choice::Unfit;
 use crate::error::ApplyError;
 use crate::execute::refusal;
 use crate::fuse::walk::{self, Ending};
-use crate::fuse::{self, License, Part};
+use crate::fuse::{self, Form, License, Part};
 use crate::kinds::Backend;
 use crate::libxdp::chain::Member;
 use crate::libxdp::config::{Config, FLAG_FRAGS, MEMBERS_MAX, Slot, Version};
@@ -127,6 +127,7 @@ impl Builder for Libxdp {
                 .map(|loaded| BuiltMember { program: Some(&loaded.program), maps: &loaded.maps })
                 .collect(),
             shared: chain.shared(),
+            notes: Vec::new(),
         }
     }
 
@@ -180,10 +181,11 @@ impl Building {
             instructions: &member.instructions,
             func_info: &member.func_info,
             btf: member.types.as_ref().map(|types| types.bytes.as_slice()),
+            stacks: &[],
         };
         let support = self.support.iter().flat_map(|s| fused::support_parts(&s.functions));
         let parts: Vec<Part<'_>> = std::iter::once(part).chain(support).collect();
-        let joined = fuse::fuse(&parts, &main).map_err(ApplyError::Fuse)?;
+        let joined = fuse::fuse(&parts, &main, Form::Called).map_err(ApplyError::Fuse)?;
         fused::prepared(job, name.clone(), joined).map_err(ApplyError::Dispatcher)
     }
 

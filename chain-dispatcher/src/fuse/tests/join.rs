@@ -14,21 +14,21 @@ use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use crate::fuse::asm::{R, R0, R1, instruction};
 use crate::fuse::constants::{Moved, Pool, redirect};
 use crate::fuse::walk::{self, Answers, Ending, Member, Place};
-use crate::fuse::{self, FuseError, Fused, License, Part};
+use crate::fuse::{self, Form, FuseError, Fused, License, Part};
 
 const PLACE: Place = Place { hook: Hook::Xdp, ending: Ending::AsItIs };
 
 /// Instructions by hand: code, destination, source, offset, number.
-fn line(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> bpf_insn {
+pub(super) fn line(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> bpf_insn {
     instruction(code, R(dst), R(src), off, imm)
 }
 
-fn exit() -> Vec<bpf_insn> {
+pub(super) fn exit() -> Vec<bpf_insn> {
     vec![instruction(0xb4, R0, R1, 0, 2), instruction(0x95, R0, R0, 0, 0)]
 }
 
 /// `main: call +…; exit`, then functions that end at once; one of them is reached as an address.
-fn with_functions() -> Vec<bpf_insn> {
+pub(super) fn with_functions() -> Vec<bpf_insn> {
     vec![
         line(0x85, 0, 1, 0, 4), // 0: call 5
         line(0x18, 2, 4, 0, 5), // 1: r2 = function 7
@@ -42,17 +42,18 @@ fn with_functions() -> Vec<bpf_insn> {
     ]
 }
 
-fn part(instructions: &[bpf_insn]) -> Part<'_> {
+pub(super) fn part(instructions: &[bpf_insn]) -> Part<'_> {
     Part {
         label: "test/a",
         license: License::Says(c"GPL"),
         instructions,
         func_info: &[],
         btf: None,
+        stacks: &[],
     }
 }
 
-fn walk_of(members: usize) -> crate::fuse::Main {
+pub(super) fn walk_of(members: usize) -> crate::fuse::Main {
     let member = Member {
         proceed_on: VerdictSet::default_for(Hook::Xdp),
         mode: Mode::Enforce,
@@ -63,11 +64,11 @@ fn walk_of(members: usize) -> crate::fuse::Main {
 }
 
 fn join(parts: &[Part<'_>]) -> Result<Fused, FuseError> {
-    fuse::fuse(parts, &walk_of(parts.len()))
+    fuse::fuse(parts, &walk_of(parts.len()), Form::Called)
 }
 
 /// Where every call and function address of the result leads.
-fn targets(fused: &Fused) -> Vec<u32> {
+pub(super) fn targets(fused: &Fused) -> Vec<u32> {
     let named =
         |i: &bpf_insn| i.code == 0x85 && i.src_reg() == 1 || i.code == 0x18 && i.src_reg() == 4;
     let mut found: Vec<u32> = fused
@@ -221,6 +222,7 @@ fn parts(real: &[Real]) -> Vec<Part<'_>> {
             instructions: &real.instructions,
             func_info: &real.func_info,
             btf: Some(&real.btf),
+            stacks: &[],
         })
         .collect()
 }
@@ -279,7 +281,13 @@ proptest! {
             let insn_off = if insn_off & 1 == 0 { insn_off % 64 } else { insn_off };
             real[0].func_info.push(bpf_func_info { insn_off, type_id: type_id % 64 });
         }
-        if let Ok(fused) = join(&parts(&real)) {
+        let parts = parts(&real);
+        let stacks: Vec<_> = parts.iter().map(|p| fuse::touched(p.instructions, p.func_info)).collect();
+        let counted: Vec<Part<'_>> =
+            parts.iter().zip(&stacks).map(|(part, stacks)| Part { stacks, ..*part }).collect();
+        let main = walk_of(parts.len());
+        let forms = [Form::Called, Form::Inlined].map(|form| fuse::fuse(&counted, &main, form));
+        for fused in forms.into_iter().flatten() {
             let starts: Vec<u32> = fused.func_info.iter().map(|info| info.insn_off).collect();
             prop_assert!(starts.is_sorted());
             for target in targets(&fused) {

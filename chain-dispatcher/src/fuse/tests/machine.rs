@@ -1,16 +1,20 @@
 //! A machine for generated mains: runs the instructions that the assembler knows, answers for the
-//! members and the support functions, and keeps what was counted. Panics on anything else.
+//! members and the support functions that are called, and keeps what was counted. Members may also
+//! stand in the main, as code that leaves nothing as it was. Panics on anything else.
 
 use aya_obj::generated::bpf_insn;
 use skep_artifact::hook::Hook;
 
 use crate::fuse::Main;
-use crate::fuse::asm::Address;
+use crate::fuse::asm::{Address, Bodies, Body, Kept, R, R0, R6, R7, R8, R9, instruction};
 use crate::fuse::walk::Counting;
 use crate::layout::{ALL_COUNTERS_BYTES, COUNTERS_BYTES, COUNTERS_MEMBERS_AT};
 
 const CONTEXT: u64 = 0x1000;
 const COUNTERS: u64 = 0x10_0000;
+/// Where the frame pointer points: the end of the stack.
+const FRAME: u64 = 0x800_0000;
+const STACK_BYTES: usize = 512;
 /// What calls leave in the registers that they do not keep.
 const RUBBISH: u64 = 0xdead_beef_dead_beef;
 /// Length of the packet that passes.
@@ -37,12 +41,70 @@ pub(super) struct Ran {
     pub(super) counters: Vec<u8>,
 }
 
-/// Runs a main whose members give these answers. `since`: what the clock says, 0 for a packet that
-/// is not timed. `telling`: one in how many drops somebody wants to hear of.
+/// How a member is part of the main.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It is called, and keeps what functions keep.
+    Apart,
+    /// It stands in the main, and destroys some registers that functions keep and its stack.
+    Inside { destroys: [bool; 4], stack: usize },
+}
+
+/// A member's code: rubbish into the registers and onto the stack, then the answer, from the middle
+/// or the end.
+fn body(answer: i32, destroys: [bool; 4], stack: usize) -> (Vec<bpf_insn>, Kept) {
+    let mut code = Vec::new();
+    let mut writes = Kept::default();
+    for (register, _) in [R6, R7, R8, R9].into_iter().zip(destroys).filter(|(_, it)| *it) {
+        code.push(instruction(0xb7, register, R0, 0, 0x5eed));
+        writes = writes.with(register);
+    }
+    code.push(instruction(0xb7, R(1), R0, 0, 0x5eed));
+    for at in 1..=stack / 8 {
+        let off = -i16::try_from(at * 8).unwrap();
+        code.push(instruction(0x7b, R(10), R(1), off, 0));
+    }
+    // A member may leave anything in the upper half.
+    code.push(instruction(0x18, R0, R0, 0, answer));
+    code.push(instruction(0, R0, R0, 0, 0xabcd));
+    code.push(instruction(0x15, R(1), R0, 1, 0x5eed));
+    code.push(instruction(0x95, R0, R0, 0, 0));
+    code.push(instruction(0x95, R0, R0, 0, 0));
+    (code, writes)
+}
+
+/// Runs a main whose members are all called.
 pub(super) fn run(main: &Main, answers: &[i32], since: u64, telling: u32) -> Ran {
-    let assembled = main.code.assemble().unwrap();
+    run_as(main, answers, &vec![Stands::Apart; answers.len()], since, telling)
+}
+
+/// Runs a main whose members give these answers and stand like this. `since`: what the clock says, 0 for a packet that
+/// is not timed. `telling`: one in how many drops somebody wants to hear of.
+pub(super) fn run_as(
+    main: &Main,
+    answers: &[i32],
+    stands: &[Stands],
+    since: u64,
+    telling: u32,
+) -> Ran {
+    let inside = |(number, (answer, stands)): (usize, (&i32, &Stands))| match *stands {
+        Stands::Apart => None,
+        Stands::Inside { destroys, stack } => {
+            let (code, writes) = body(*answer, destroys, stack);
+            Some((number, code, writes, stack))
+        }
+    };
+    let inside: Vec<_> = answers.iter().zip(stands).enumerate().filter_map(inside).collect();
+    let bodies: Bodies<'_> = inside
+        .iter()
+        .map(|(number, instructions, writes, stack)| {
+            (*number, Body { instructions, writes: *writes, stack: *stack })
+        })
+        .collect();
+    let assembled = main.code.assemble(&bodies).unwrap();
     let mut machine = Machine {
-        registers: [RUBBISH; 10],
+        registers: [RUBBISH; 11],
+        stack: [0xee; STACK_BYTES],
         ran: Ran { counters: vec![0; ALL_COUNTERS_BYTES], ..Ran::default() },
         hook: main.hook,
         answers,
@@ -50,9 +112,13 @@ pub(super) fn run(main: &Main, answers: &[i32], since: u64, telling: u32) -> Ran
         telling,
     };
     machine.registers[1] = CONTEXT;
+    machine.registers[10] = FRAME;
     let mut at = 0;
     for _ in 0..100_000 {
         let instruction = assembled.instructions[at];
+        if let Some((_, part)) = assembled.bodies.iter().find(|(place, _)| *place == at) {
+            machine.enter(*part);
+        }
         if instruction.code == 0x95 {
             machine.ran.verdict = low(machine.registers[0]).cast_signed();
             return machine.ran;
@@ -64,9 +130,14 @@ pub(super) fn run(main: &Main, answers: &[i32], since: u64, telling: u32) -> Ran
             }
         }
         if instruction.code == 0x18 {
-            let low = u64::try_from(assembled.instructions[at + 1].imm).unwrap();
-            let map = u64::try_from(instruction.imm).unwrap();
-            machine.registers[usize::from(instruction.dst_reg())] = map << 32 | low;
+            let (first, second) = (instruction.imm, assembled.instructions[at + 1].imm);
+            let number = |imm: i32| u64::from(imm.cast_unsigned());
+            let map = instruction.src_reg() != 0;
+            machine.registers[usize::from(instruction.dst_reg())] = if map {
+                number(first) << 32 | number(second)
+            } else {
+                number(second) << 32 | number(first)
+            };
             at += 2;
             continue;
         }
@@ -79,7 +150,8 @@ pub(super) fn run(main: &Main, answers: &[i32], since: u64, telling: u32) -> Ran
 }
 
 struct Machine<'a> {
-    registers: [u64; 10],
+    registers: [u64; 11],
+    stack: [u8; STACK_BYTES],
     ran: Ran,
     hook: Hook,
     answers: &'a [i32],
@@ -91,11 +163,17 @@ fn low(value: u64) -> u32 {
     u32::try_from(value & 0xffff_ffff).unwrap()
 }
 
+/// Where an address lies on the stack, if it does.
+fn on_stack(address: u64) -> Option<usize> {
+    let at = address.checked_sub(FRAME - STACK_BYTES as u64)?;
+    usize::try_from(at).ok().filter(|at| *at < STACK_BYTES)
+}
+
 impl Machine<'_> {
     /// Gives whether it jumps.
     fn step(&mut self, instruction: bpf_insn) -> bool {
         let (dst, src) = (usize::from(instruction.dst_reg()), usize::from(instruction.src_reg()));
-        let (left, right) = (self.registers[dst], self.registers[src % 10]);
+        let (left, right) = (self.registers[dst], self.registers[src.min(10)]);
         let imm = instruction.imm.cast_unsigned();
         let wide = i64::from(instruction.imm).cast_unsigned();
         let there = |base: u64| base.wrapping_add_signed(i64::from(instruction.off));
@@ -103,6 +181,7 @@ impl Machine<'_> {
             0xbf => right,
             0xbc => u64::from(low(right)),
             0xb4 => u64::from(imm),
+            0xb7 => wide,
             0x04 => u64::from(low(left).wrapping_add(imm)),
             0x07 => left.wrapping_add(wide),
             0x0f => left.wrapping_add(right),
@@ -112,8 +191,7 @@ impl Machine<'_> {
             0x61 => u64::from(low(self.load(there(right)))),
             0x79 => self.load(there(right)),
             0x7b => {
-                let at = usize::try_from(there(left) - COUNTERS).unwrap();
-                self.ran.counters[at..at + 8].copy_from_slice(&right.to_ne_bytes());
+                self.store(there(left), right);
                 left
             }
             0x16 => return low(left) == imm,
@@ -129,7 +207,29 @@ impl Machine<'_> {
         false
     }
 
+    fn store(&mut self, address: u64, value: u64) {
+        let bytes = match on_stack(address) {
+            Some(at) => &mut self.stack[at..at + 8],
+            None => {
+                let at = usize::try_from(address - COUNTERS).unwrap();
+                &mut self.ran.counters[at..at + 8]
+            }
+        };
+        bytes.copy_from_slice(&value.to_ne_bytes());
+    }
+
+    /// A member that stands in the main begins.
+    fn enter(&mut self, part: usize) {
+        assert_eq!(self.registers[1], CONTEXT, "a member gets the context");
+        self.ran.members.push(part);
+        self.registers[2..6].fill(RUBBISH);
+        self.registers[0] = RUBBISH;
+    }
+
     fn load(&self, address: u64) -> u64 {
+        if let Some(at) = on_stack(address) {
+            return u64::from_ne_bytes(self.stack[at..at + 8].try_into().unwrap());
+        }
         match address >> 32 {
             0 => {}
             map if map == u64::try_from(COUNTING.timing.map).unwrap() => return self.since,

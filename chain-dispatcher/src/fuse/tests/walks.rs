@@ -6,7 +6,8 @@ use proptest::prelude::{
 };
 use skep_artifact::hook::{Failure, Hook, Mode, Verdict, VerdictSet};
 
-use super::machine::{COUNTING, LENGTH, Ran, run};
+use super::machine::{COUNTING, LENGTH, Ran, Stands, run, run_as};
+use crate::fuse::asm::Bodies;
 use crate::fuse::walk::{self, Answers, Ending, Member, Place};
 use crate::layout::{
     COUNTERS_BYTES, COUNTERS_MEMBERS_AT, COUNTERS_MISSED_AT, COUNTERS_VERDICTS_AT, VERDICT_UNKNOWN,
@@ -93,6 +94,14 @@ fn members(hook: Hook) -> impl Strategy<Value = Vec<(Member, i32)>> {
     vec((member, answer), 0..6)
 }
 
+/// How each of six members stands in the main, with at most 480 bytes of stack: 32 are left for what
+/// it destroys.
+fn stands() -> impl Strategy<Value = Vec<Stands>> {
+    let inside = (any::<[bool; 4]>(), 0usize..=60)
+        .prop_map(|(destroys, words)| Stands::Inside { destroys, stack: words * 8 });
+    vec(prop_oneof![1 => Just(Stands::Apart), 3 => inside], 6)
+}
+
 fn counter(ran: &Ran, number: usize, counter: usize) -> u64 {
     let at = COUNTERS_MEMBERS_AT + number * COUNTERS_BYTES + counter;
     u64::from_ne_bytes(ran.counters[at..at + 8].try_into().unwrap())
@@ -104,10 +113,11 @@ proptest! {
     #[test]
     fn a_quiet_walk_decides_as_the_design_says(
         (place, chain) in places().prop_flat_map(|place| (Just(place), members(place.hook))),
+        stands in stands(),
     ) {
         let (members, answers): (Vec<_>, Vec<_>) = chain.into_iter().unzip();
         let meaning = meaning(place, &members, &answers);
-        let ran = run(&walk::quiet(place, &members), &answers, 0, 0);
+        let ran = run_as(&walk::quiet(place, &members), &answers, &stands, 0, 0);
         prop_assert_eq!(ran.verdict, meaning.verdict);
         prop_assert_eq!(ran.members, (0..meaning.counted.len()).collect::<Vec<_>>());
     }
@@ -115,12 +125,14 @@ proptest! {
     #[test]
     fn a_counting_walk_decides_the_same_and_counts_times_and_tells(
         (place, chain) in places().prop_flat_map(|place| (Just(place), members(place.hook))),
+        stands in stands(),
         since in prop_oneof![Just(0u64), Just(1_000)],
         telling in 0u32..3,
     ) {
         let (members, answers): (Vec<_>, Vec<_>) = chain.into_iter().unzip();
         let meaning = meaning(place, &members, &answers);
-        let ran = run(&walk::counted(place, &members, COUNTING), &answers, since, telling);
+        let main = walk::counted(place, &members, COUNTING);
+        let ran = run_as(&main, &answers, &stands, since, telling);
         let all: Vec<usize> = (0..meaning.counted.len()).collect();
         prop_assert_eq!(ran.verdict, meaning.verdict);
         prop_assert_eq!(&ran.members, &all);
@@ -167,7 +179,12 @@ fn between_two_members_that_go_on_with_pass_stand_three_instructions() {
         answers: Answers::Itself,
     };
     let length = |members| {
-        walk::quiet(place, &vec![member; members]).code.assemble().unwrap().instructions.len()
+        walk::quiet(place, &vec![member; members])
+            .code
+            .assemble(&Bodies::new())
+            .unwrap()
+            .instructions
+            .len()
     };
     assert_eq!(length(64) - length(2), 62 * 3);
 }

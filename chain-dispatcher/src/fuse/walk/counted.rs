@@ -6,7 +6,7 @@
 use skep_artifact::hook::{Failure, Mode};
 
 use super::{Ending, MISSED, Member, Place, So, is_last};
-use crate::fuse::asm::{Address, Assembly, If, Label, R, R0, R1, R2, R3, R6, R7, R8, R9};
+use crate::fuse::asm::{Address, Assembly, If, Kept, Label, R, R0, R1, R2, R3, R6, R7, R8, R9};
 use crate::layout;
 
 /// The functions of `bpf/support.bpf.c` that the walk calls, in the order of their parts.
@@ -80,7 +80,7 @@ impl Walk {
         let mut whole = true;
         for (part, member) in members.iter().enumerate() {
             let number = self.first + part;
-            self.call(number, part);
+            self.run(number, part, so);
             self.place.forget(&mut self.code, *member);
             if member.mode == Mode::Observe {
                 self.observe(number);
@@ -109,6 +109,7 @@ impl Walk {
     fn begin(&mut self) {
         let (seen, untimed) = (self.code.label(), self.code.label());
         self.code.copy(R6, R1);
+        self.code.fixed(R6);
         self.code.map(R1, self.counting.counts);
         self.code.address(R2, self.counting.zero);
         self.code.help(MAP_LOOKUP);
@@ -117,6 +118,7 @@ impl Walk {
         self.code.exit();
         self.code.place(seen);
         self.code.copy(R8, R0);
+        self.code.fixed(R8);
         self.code.set(R9, 0);
         self.code.address(R1, self.counting.timing);
         self.code.load32(R1, R1, 0);
@@ -127,8 +129,8 @@ impl Walk {
         self.code.place(untimed);
     }
 
-    /// Counts the bytes and calls the member.
-    fn call(&mut self, number: usize, part: usize) {
+    /// Counts the bytes and runs the member. `so`: the verdict before it.
+    fn run(&mut self, number: usize, part: usize, so: So) {
         if self.place.hook.is_tc() {
             // __sk_buff::len
             self.code.load32(R1, R6, 0);
@@ -143,7 +145,8 @@ impl Walk {
         self.code.add_register(R2, R1);
         self.code.store(R8, at, R2);
         self.code.copy(R1, R6);
-        self.code.call(part);
+        let live = Kept::default().with(R6).with(R8).with(R9);
+        self.code.member(part, if so == So::InR7 { live.with(R7) } else { live });
     }
 
     /// Counts what an observing member said, and goes on.

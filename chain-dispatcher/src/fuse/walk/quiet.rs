@@ -3,13 +3,15 @@
 use skep_artifact::hook::{Failure, Mode};
 
 use super::{Answers, Ending, MISSED, Member, Place, So, is_last, is_read};
-use crate::fuse::asm::{Assembly, If, Label, R0, R1, R2, R6, R7};
+use crate::fuse::asm::{Assembly, If, Kept, Label, R0, R1, R2, R6, R7};
 
 struct Walk {
     place: Place,
     code: Assembly,
     /// R0 holds any answer of a closed member: make it the chain's verdict.
     end: Label,
+    /// What members must leave as it is.
+    live: Kept,
     /// Code for what is rare, placed behind all members.
     rare: Vec<Rare>,
 }
@@ -29,7 +31,7 @@ struct Rare {
 pub(super) fn walk(place: Place, members: &[Member]) -> Assembly {
     let mut code = Assembly::default();
     let end = code.label();
-    let mut walk = Walk { place, code, end, rare: Vec::new() };
+    let mut walk = Walk { place, code, end, live: Kept::default(), rare: Vec::new() };
     walk.members(members);
     walk.finish();
     walk.code
@@ -39,13 +41,15 @@ impl Walk {
     fn members(&mut self, members: &[Member]) {
         if members.len() > 1 || members.iter().any(|m| m.answers == Answers::ByTailCall) {
             self.code.copy(R6, R1);
+            self.code.fixed(R6);
+            self.live = self.live.with(R6);
         }
         let mut so = So::Always(self.place.end());
         for (number, member) in members.iter().enumerate() {
             if number > 0 {
                 self.code.copy(R1, R6);
             }
-            self.code.call(number);
+            self.code.member(number, self.live);
             self.place.forget(&mut self.code, *member);
             if member.mode == Mode::Observe {
                 continue;
@@ -83,7 +87,9 @@ impl Walk {
             [only] if member.failure == Failure::Closed => So::Always(*only),
             _ => So::InR7,
         };
-        let keep = (read && so == So::InR7 && !goes_on.is_empty()).then_some(before);
+        let in_r7 = read && so == So::InR7;
+        let keep = (in_r7 && !goes_on.is_empty()).then_some(before);
+        self.live = if in_r7 { self.live.with(R7) } else { self.live.but(R7) };
         let plain = member.failure == Failure::Closed && !unknown_goes_on;
         let rare = if plain { self.end } else { self.code.label() };
         self.test(&goes_on, go, rare);

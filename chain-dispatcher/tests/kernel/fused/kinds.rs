@@ -123,8 +123,45 @@ const UNTYPED: &str = concat!(
     "__attribute__((section(\"license\"), used)) char _license[] = \"GPL\";"
 );
 
+/// Keeps its context and three numbers across calls, which takes all registers that calls keep, and
+/// leaves rubbish on the stack.
+const KEEPS: &str = source!(
+    r#"
+    struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4);
+             __type(key, __u64[4]); __type(value, __u64); } seen SEC(".maps");
+    SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        __u64 a = bpf_ktime_get_ns(), b = bpf_get_prandom_u32(), c = bpf_get_smp_processor_id();
+        __u64 key[4] = {a, b, c, a ^ b}, one = 1;
+        bpf_map_update_elem(&seen, &key, &one, BPF_ANY);
+        bpf_map_delete_elem(&seen, &key);
+        if (key[0] + key[1] + key[2] != a + b + c || ctx->data_end - ctx->data != 60) return XDP_DROP;
+        return XDP_PASS;
+    }"#
+);
+/// Parses the packet and counts in a per-CPU map, as most members do something like it.
+pub(super) const PARSES: &str = source!(
+    r#"
+    struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 256);
+             __type(key, __u32); __type(value, __u64); } protocols SEC(".maps");
+    SEC("xdp") int it(struct xdp_md *ctx)
+    {
+        unsigned char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+        __u32 key;
+        __u64 *count;
+        if (data + 34 > end) return XDP_DROP;
+        if (data[12] != 8 || data[13] != 0) return XDP_PASS;
+        key = data[23];
+        count = bpf_map_lookup_elem(&protocols, &key);
+        if (count) *count += 1;
+        return XDP_PASS;
+    }"#
+);
+
 /// Each of them lets a packet pass.
-pub(super) const KINDS: [(&str, &str); 10] = [
+pub(super) const KINDS: [(&str, &str); 12] = [
+    ("keeps", KEEPS),
+    ("parses", PARSES),
     ("functions", FUNCTIONS),
     ("enum-and-void", ENUM_AND_VOID),
     ("globals", GLOBALS),
