@@ -68,6 +68,10 @@ impl Machine {
 }
 
 impl Machine {
+    pub(crate) fn commit(&self) -> &str {
+        &self.commit
+    }
+
     pub(crate) fn mitigations(&self) -> &str {
         &self.mitigations
     }

@@ -1,7 +1,9 @@
 //! `cargo xtask soak`: the floods of the kernel tests with full counts: thousands of swaps under numbered packets, by a process
-//! that lives and by one that is killed at every step, for every backend of this machine. `--write` keeps the result in
-//! `docs/benchmarks.md`. Knows the names of the counts; refuses to know how a flood is made.
+//! that lives and by one that is killed at every step, for every backend of this machine. each result is kept, so that
+//! floods can be run one by one, and `--write` puts the newest of each into `docs/benchmarks.md`. Knows the names of the counts; refuses to know how a flood is made.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -13,9 +15,12 @@ use crate::{run, say, setup};
 
 #[derive(clap::Args)]
 pub(crate) struct SoakArguments {
-    /// Write the result to docs/benchmarks.md.
+    /// Write the newest result of each flood to docs/benchmarks.md.
     #[arg(long)]
     write: bool,
+    /// Run nothing: show, and with --write write, what earlier runs found.
+    #[arg(long)]
+    gather: bool,
     /// Swaps of each backend under the flood.
     #[arg(long, default_value_t = 10_000)]
     swaps: u32,
@@ -33,6 +38,29 @@ pub(crate) struct SoakArguments {
 }
 
 pub(crate) fn perform(workspace: &Workspace, arguments: &SoakArguments) -> Result<ExitCode> {
+    let machine = Machine::look(&workspace.root)?;
+    let kept = workspace.target.join("soak").join("floods.jsonl");
+    let ended =
+        if arguments.gather { Ok(()) } else { flood(workspace, arguments, &machine, &kept) };
+    let text = std::fs::read_to_string(&kept)
+        .with_context(|| format!("no flood reported anything in {}", kept.display()))?;
+    let section = section(&machine, &newest(&text)?)?;
+    say::text(&section);
+    // A flood that failed is told, not written down.
+    ended?;
+    if arguments.write {
+        pages::write(&workspace.root, "swaps", &section)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the floods; each appends what it found to the kept file.
+fn flood(
+    workspace: &Workspace,
+    arguments: &SoakArguments,
+    machine: &Machine,
+    kept: &Path,
+) -> Result<()> {
     if !run::is_root() {
         bail!("floods load BPF programs and make namespaces, which only root may do; run as root");
     }
@@ -43,31 +71,31 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &SoakArguments) -> Resul
     }
     let SoakArguments { swaps, killed_swaps, control_seconds, jobs, .. } = arguments;
     say::step("soak", &format!("{swaps} swaps a backend, and {killed_swaps} by processes killed"));
-    let machine = Machine::look(&workspace.root)?;
-    let file = tempfile::NamedTempFile::new().context("no file for the report could be made")?;
+    if let Some(folder) = kept.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{} could not be made", folder.display()))?;
+    }
     let mut tests = run::cargo(&workspace.root);
     tests.args(["test", "--package", "skep-chain-dispatcher", "--test", "kernel", "--"]);
     tests.arg(arguments.filter.as_deref().unwrap_or("flood::"));
     tests.arg(format!("--test-threads={jobs}"));
-    tests.env("SKEP_SOAK_REPORT", file.path());
+    tests.env("SKEP_SOAK_REPORT", kept);
+    tests.env("SKEP_SOAK_COMMIT", machine.commit());
     tests.env("SKEP_SOAK_SWAPS", swaps.to_string());
     tests.env("SKEP_SOAK_KILLED_SWAPS", killed_swaps.to_string());
     tests.env("SKEP_SOAK_CONTROL_SECONDS", control_seconds.to_string());
-    let ended = run::shown(&mut tests);
-    let text = std::fs::read_to_string(file.path()).context("the report could not be read")?;
-    let mut floods = text
-        .lines()
-        .map(|line| serde_json::from_str(line).context("a flood reported what is no JSON"))
-        .collect::<Result<Vec<Value>>>()?;
-    floods.sort_by_key(|flood| (text_of(flood, "what"), text_of(flood, "backend")));
-    let section = section(&machine, &floods)?;
-    say::text(&section);
-    // A flood that failed is told, not written down.
-    ended?;
-    if arguments.write {
-        pages::write(&workspace.root, "swaps", &section)?;
+    run::shown(&mut tests)
+}
+
+/// The last report of each flood, in order.
+fn newest(text: &str) -> Result<Vec<Value>> {
+    let mut floods = BTreeMap::new();
+    for line in text.lines() {
+        let flood: Value =
+            serde_json::from_str(line).context("a flood reported what is no JSON")?;
+        floods.insert((text_of(&flood, "what"), text_of(&flood, "backend")), flood);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(floods.into_values().collect())
 }
 
 fn text_of(flood: &Value, key: &str) -> String {
@@ -80,14 +108,15 @@ fn section(machine: &Machine, floods: &[Value]) -> Result<String> {
         bail!("no flood reported anything");
     }
     let mut text = format!(
-        "## Swaps under fire\n\nMade by `cargo xtask soak --write` {machine}.\n\n\
+        "## Swaps under fire\n\nMade by `cargo xtask soak --write`, flood by flood: each says at which commit it ran; put together \
+         {machine}.\n\n\
          Numbered packets run through a veth pair while chains of two members are replaced; both members write down which version \
          met which packet. *control*: the same flood without a swap. *swaps*: one process replaces the chain. *killed*: processes \
          that replace it are killed with SIGKILL, after each step of a swap in turn and at moments that nobody chose. *lost*: did \
          not arrive; *neither*: met no chain; *halves*: met two versions or one member only; *twice*: met a chain twice. The first \
          attach is not counted.\n\n\
-         | flood | backend | swaps | kills | packets | lost | neither | halves | twice | seconds |\n\
-         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+         | flood | backend | swaps | kills | packets | lost | neither | halves | twice | seconds | commit |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
     );
     for flood in floods {
         let number = |key: &str| {
@@ -99,8 +128,17 @@ fn section(machine: &Machine, floods: &[Value]) -> Result<String> {
             }
         };
         let kills: u64 = kills(flood).map(|(_, count)| count).sum();
+        for key in ["lost", "neither", "halves", "twice", "unconfigured"] {
+            if flood[key].as_i64() != Some(0) {
+                bail!(
+                    "the last {} of {} found {key}: {flood}",
+                    text_of(flood, "what"),
+                    text_of(flood, "backend")
+                );
+            }
+        }
         text += &format!(
-            "| {} | {} | {} | {kills} | {} | {} | {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {kills} | {} | {} | {} | {} | {} | {} | {} |\n",
             text_of(flood, "what"),
             text_of(flood, "backend"),
             number("swaps")?,
@@ -110,6 +148,7 @@ fn section(machine: &Machine, floods: &[Value]) -> Result<String> {
             number("halves")?,
             number("twice")?,
             number("seconds")?,
+            text_of(flood, "commit"),
         );
     }
     text += "\nPoints at which a process was killed, and how often:\n\n";
@@ -133,10 +172,26 @@ mod tests {
     #[test]
     fn a_section_holds_every_flood_and_every_point() {
         let flood = serde_json::json!({"what": "killed", "backend": "slots", "swaps": 100, "packets": 9000, "lost": 0,
-            "neither": 0, "halves": 0, "twice": 0, "seconds": 2.5, "kills": {"after 3 pin": 12, "at any moment": 13}});
+            "neither": 0, "halves": 0, "twice": 0, "unconfigured": 0, "seconds": 2.5, "commit": "abc", "kills": {"after 3 pin": 12, "at any moment": 13}});
         let section = section(&Machine::example(), &[flood]).unwrap();
-        assert!(section.contains("| killed | slots | 100 | 25 | 9000 | 0 | 0 | 0 | 0 | 2.5 |"));
+        assert!(
+            section.contains("| killed | slots | 100 | 25 | 9000 | 0 | 0 | 0 | 0 | 2.5 | abc |")
+        );
         assert!(section.contains("- slots: after 3 pin 12, at any moment 13."));
+    }
+
+    #[test]
+    fn the_newest_report_of_each_flood_counts_and_one_that_lost_a_packet_is_not_written_down() {
+        let line = |backend: &str, lost: u32, commit: &str| {
+            serde_json::json!({"what": "swaps", "backend": backend, "swaps": 1, "packets": 2, "lost": lost, "neither": 0,
+                "halves": 0, "twice": 0, "unconfigured": 0, "seconds": 1, "commit": commit}).to_string()
+        };
+        let lines = [line("slots", 1, "a"), line("fused", 0, "a"), line("slots", 0, "b")];
+        let floods = newest(&lines.join("\n")).unwrap();
+        assert_eq!(floods.len(), 2);
+        assert_eq!(text_of(&floods[1], "commit"), "b");
+        assert!(section(&Machine::example(), &floods).is_ok());
+        assert!(section(&Machine::example(), &newest(&lines[0]).unwrap()).is_err());
     }
 
     #[test]

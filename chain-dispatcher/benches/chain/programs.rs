@@ -49,13 +49,31 @@ pub(crate) fn member(hook: Hook) -> Loadable {
 /// equal bodies share, which separate programs never can.
 pub(crate) fn by_hand(hook: Hook, length: usize, how: &str) -> Loadable {
     let bodies: String = (0..length).map(|n| format!("BODY({n}, {how})\n")).collect();
+    compile(&format!("{}{bodies}{}", head(hook), calls(length)))
+}
+
+/// One program, `by_hand`, with `length` functions that do nothing but return: what it costs at least
+/// to come back from each member.
+pub(crate) fn returns(length: usize) -> Loadable {
+    let bodies: String = (0..length)
+        .map(|n| {
+            format!(
+                "static __attribute__((noinline)) int body{n}(struct CONTEXT *ctx)\n\
+                 {{ int verdict = GO_ON; asm volatile(\"\" : \"+r\"(verdict) : \"r\"(ctx)); return verdict; }}\n"
+            )
+        })
+        .collect();
+    compile(&format!("{}{bodies}{}", head(Hook::Xdp), calls(length)))
+}
+
+/// The function that calls `length` bodies, one after the other.
+fn calls(length: usize) -> String {
     let calls: String = (0..length)
         .map(|n| format!("verdict = body{n}(ctx); if (verdict != GO_ON) return verdict;\n"))
         .collect();
-    compile(&format!(
-        "{}{bodies}SEC(SECTION) int by_hand(struct CONTEXT *ctx) {{ int verdict;\n{calls} return GO_ON; }}\n",
-        head(hook)
-    ))
+    format!(
+        "SEC(SECTION) int by_hand(struct CONTEXT *ctx) {{ int verdict;\n{calls} return GO_ON; }}\n"
+    )
 }
 
 /// What the verifier knows of the next program's index.

@@ -74,6 +74,8 @@ pub(crate) fn of(place: &Place, (hook, members): Group) -> Vec<Way> {
     ways.extend(ours(place, hook, members));
     if hook == Hook::Xdp {
         ways.push(merged(members));
+        let returns = programs::returns(members);
+        ways.push(Way::new("returns", members, hook, alone(&returns, "by_hand", hook)));
         for (name, index) in
             [("tail-calls", Index::Variable), ("tail-calls-constant", Index::Constant)]
         {

@@ -67,7 +67,9 @@ impl Report {
     /// missed, met twice, met by half a chain, or met before it was configured.
     pub(super) fn finish(&self) {
         let seconds = (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+        let commit = std::env::var("SKEP_SOAK_COMMIT").unwrap_or_else(|_| "?".to_owned());
         let figures = serde_json::json!({
+            "commit": commit,
             "what": self.what, "backend": self.backend, "seconds": seconds,
             "swaps": self.swaps, "packets": self.packets, "kills": self.kills,
             "lost": self.lost, "neither": self.neither, "halves": self.halves,
