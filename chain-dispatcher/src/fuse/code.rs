@@ -111,9 +111,12 @@ impl<'a> Code<'a> {
         let ends = begins.iter().skip(1).copied().chain([instructions.len()]);
         let mut functions = Vec::new();
         for (start, end) in begins.iter().copied().zip(ends) {
+            // In the order of the instructions that name them.
+            let [from, to] = [start, end].map(|bound| named.partition_point(|(at, _)| *at < bound));
             let callees = named
+                .get(from..to)
+                .unwrap_or_default()
                 .iter()
-                .filter(|(at, _)| (start..end).contains(at))
                 .filter_map(|(at, callee)| Some((*at, *numbers.get(callee)?)))
                 .collect();
             functions.push(function(instructions, start, end, callees)?);

@@ -44,9 +44,10 @@ pub(super) struct Choice<'a> {
 /// As many members as fit, those with a small stack first: they all share the main's, and what is
 /// called lies below it.
 pub(super) fn choose<'a>(parts: &'a [Read<'_>], main: &Assembly) -> Result<Choice<'a>, FuseError> {
+    let used = main.parts()?;
     let mut fit = Choice::default();
     let mut length = 0;
-    for number in main.parts()?.members.keys().copied() {
+    for number in used.members.keys().copied() {
         let Some(part) = parts.get(number) else { continue };
         match body(part) {
             Ok(body) if length + body.instructions.len() > INSTRUCTIONS_MAX => {
@@ -59,13 +60,58 @@ pub(super) fn choose<'a>(parts: &'a [Read<'_>], main: &Assembly) -> Result<Choic
             Err(why) => drop(fit.stays.insert(number, why)),
         }
     }
-    while !fit.bodies.is_empty() && !has_room(parts, main, &fit.bodies)? {
+    let needs: BTreeMap<usize, Needs> = used
+        .members
+        .keys()
+        .chain(&used.called)
+        .filter_map(|number| Some((*number, Needs::of(parts.get(*number)?))))
+        .collect();
+    while !fit.bodies.is_empty() && !has_room(&needs, main.stack(&fit.bodies)?, &fit.bodies) {
         let most = fit.bodies.values().map(|body| body.stack).max().unwrap_or_default();
         for (number, _) in fit.bodies.extract_if(.., |_, body| body.stack == most) {
             fit.stays.insert(number, Stays::Stack);
         }
     }
     Ok(fit)
+}
+
+/// What a part needs where it is called, and below the main where its program stands in that.
+struct Needs {
+    called: Below,
+    inside: Below,
+}
+
+/// What lies below the main's frame.
+#[derive(Clone, Copy)]
+struct Below {
+    stack: usize,
+    tail_calls: bool,
+}
+
+impl Needs {
+    fn of(part: &Read<'_>) -> Self {
+        let functions = &part.code.functions;
+        // What calls itself was refused when it was read.
+        let stack = part.code.reach(PROGRAM, frame).map_or(STACK_BYTES_MAX, |reach| reach.stack);
+        let own = functions.get(PROGRAM).map_or(0, |program| frame(program.stack));
+        let tail_calls = |number: &usize| functions.get(*number).is_some_and(|f| f.tail_calls);
+        let needed = part.code.needed(PROGRAM);
+        let inside = needed.iter().any(|number| *number != PROGRAM && tail_calls(number));
+        Self {
+            called: Below { stack, tail_calls: inside || tail_calls(&PROGRAM) },
+            inside: Below { stack: stack.saturating_sub(own), tail_calls: inside },
+        }
+    }
+}
+
+/// Whether the main's stack, and below it that of whatever it calls, are no more than there is.
+fn has_room(needs: &BTreeMap<usize, Needs>, main: usize, bodies: &Bodies<'_>) -> bool {
+    let own = frame(main);
+    needs.iter().all(|(number, needs)| {
+        let below = if bodies.contains_key(number) { needs.inside } else { needs.called };
+        let enough_for_tail_calls = !below.tail_calls || own < STACK_ABOVE_TAIL_CALLS;
+        own + below.stack <= STACK_BYTES_MAX && enough_for_tail_calls
+    })
 }
 
 /// The program of a part, if it may stand anywhere.
@@ -81,32 +127,6 @@ fn body<'a>(part: &'a Read<'_>) -> Result<Body<'a>, Stays> {
         }
         _ => Err(Stays::Open),
     }
-}
-
-/// Whether the main's stack, and below it that of whatever it calls, are no more than there is.
-fn has_room(parts: &[Read<'_>], main: &Assembly, bodies: &Bodies<'_>) -> Result<bool, FuseError> {
-    let own = frame(main.stack(bodies)?);
-    let used = main.parts()?;
-    let mut below = 0;
-    let mut tail_calls = false;
-    for number in used.members.keys().chain(&used.called).copied() {
-        let Some(part) = parts.get(number) else { continue };
-        let functions = &part.code.functions;
-        let called: Vec<usize> = match (bodies.contains_key(&number), functions.get(PROGRAM)) {
-            (true, Some(program)) => program.callees.iter().map(|(_, callee)| *callee).collect(),
-            _ => vec![PROGRAM],
-        };
-        for function in called {
-            // What calls itself was refused when it was read.
-            let reach = part.code.reach(function, frame).map(|reach| reach.stack);
-            below = below.max(reach.unwrap_or(STACK_BYTES_MAX));
-            let needed = part.code.needed(function);
-            let functions = needed.iter().filter_map(|number| functions.get(*number));
-            tail_calls |= functions.clone().any(|function| function.tail_calls);
-        }
-    }
-    let enough_for_tail_calls = !tail_calls || own < STACK_ABOVE_TAIL_CALLS;
-    Ok(own + below <= STACK_BYTES_MAX && enough_for_tail_calls)
 }
 
 /// What the strictest kernel counts for a frame.
