@@ -52,7 +52,8 @@ impl Report {
         self.swaps
     }
 
-    /// Adds a flood in which so many swaps were made.
+    /// Adds a flood in which so many swaps were made, and keeps the sum: a run that is cut has not run
+    /// for nothing.
     pub(super) fn add(&mut self, swaps: u32, flood: &Flood, met: &Met) {
         self.swaps += swaps;
         self.packets += u64::from(flood.sent);
@@ -61,11 +62,19 @@ impl Report {
         self.halves += met.halves;
         self.twice += met.twice;
         self.unconfigured += met.unconfigured;
+        self.keep();
     }
 
-    /// Appends the figures to the file that the environment names; then says that nothing was lost,
-    /// missed, met twice, met by half a chain, or met before it was configured.
+    /// Says that nothing was lost, missed, met twice, met by half a chain, or met before it was
+    /// configured.
     pub(super) fn finish(&self) {
+        let figures = self.keep();
+        let bad = [self.neither, self.halves, self.twice];
+        assert_eq!((self.lost, bad, self.unconfigured), (0, [0; 3], 0), "{figures}");
+    }
+
+    /// Appends the figures so far to the file that the environment names.
+    fn keep(&self) -> serde_json::Value {
         let seconds = (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
         let commit = std::env::var("SKEP_SOAK_COMMIT").unwrap_or_else(|_| "?".to_owned());
         let figures = serde_json::json!({
@@ -80,7 +89,6 @@ impl Report {
                 std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
             file.write_all(format!("{figures}\n").as_bytes()).unwrap();
         }
-        let bad = [self.neither, self.halves, self.twice];
-        assert_eq!((self.lost, bad, self.unconfigured), (0, [0; 3], 0), "{figures}");
+        figures
     }
 }
