@@ -2,6 +2,7 @@
 //! shown.
 
 mod packages;
+mod trust;
 
 use crate::reason::{ErrorBody, code};
 use crate::v1::namespaces::{ClaimNamespace, NamespaceInfo};

@@ -36,6 +36,9 @@ pub mod code {
     pub const SIGNATURE_UNTRUSTED: &str = "package.signature_untrusted";
     pub const ROLE_CONFLICT: &str = "namespace.role_conflict";
     pub const NAMESPACE_EXISTS: &str = "namespace.exists";
+    pub const TRUST_REFUSED: &str = "trust.refused";
+    pub const TRUST_VERSION: &str = "trust.version_conflict";
+    pub const TRUST_ROOT_MISSING: &str = "trust.no_root";
     pub const POLICY_REFUSED: &str = "policy.refused";
     pub const POLICY_STALE: &str = "policy.revision_not_newer";
     pub const NODE_TOKEN: &str = "node.token_refused";

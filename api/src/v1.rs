@@ -8,3 +8,4 @@ pub mod packages;
 pub mod policies;
 pub mod sync;
 pub mod tokens;
+pub mod trust;

@@ -14,11 +14,15 @@ use crate::node::{Node, NodeError, Parts};
 use crate::observe;
 use crate::report::{self, Due};
 use crate::socket::{self, Question};
+use crate::tuf::{Heard, Kept, Mirror, Refresher};
 use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
 use skep_api::v1::sync::{Have, Report};
 use skep_chain_dispatcher::{Engine, EngineConfig, EngineError, LibxdpVersion, libxdp_root};
+use skep_trust::NodePolicy;
+use skep_trust::tuf::Delegations;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -84,12 +88,30 @@ pub fn open_node(settings: &Settings) -> Result<Node, StartError> {
     let cache = Cache::open(&settings.state).map_err(|source| StartError::Cache { source })?;
     Node::open(Parts {
         engine: open_engine(&settings.pin_root, &settings.libxdp_bpffs)?,
-        policy: settings.policy.clone(),
+        policy: remembered(settings),
         labels: labels.unwrap_or_default(),
         state: settings.state.clone(),
         cache,
     })
     .map_err(|source| StartError::Node { source })
+}
+
+/// The policy with what the registry's trust metadata said last, so that what was accepted runs before the registry answers.
+fn remembered(settings: &Settings) -> NodePolicy {
+    let policy = settings.policy.clone();
+    let Some(root) = &settings.root else { return policy };
+    let stored = match Kept::new(&settings.state).load(root) {
+        Ok(stored) => stored,
+        Err(error) => {
+            tracing::warn!("{}", explain(&error));
+            return policy;
+        }
+    };
+    match Delegations::read(&stored) {
+        Ok(known) => policy.with_delegations(Arc::new(known)),
+        // Nothing was read yet, or it was of another root: the refresh will tell.
+        Err(_) => policy,
+    }
 }
 
 /// A client that speaks as this node.
@@ -156,6 +178,7 @@ struct Agent {
 struct Inputs {
     offers: mpsc::Receiver<Offered>,
     fetched: mpsc::Receiver<Fetched>,
+    heard: mpsc::Receiver<Heard>,
     questions: mpsc::Receiver<Question>,
     /// For others in this process that ask the loop.
     asking: mpsc::Sender<Question>,
@@ -179,11 +202,13 @@ impl Agent {
         // One at a time: the next poll waits until the last answer was looked at.
         let (offers_in, offers) = mpsc::channel(1);
         let (fetched_in, fetched) = mpsc::channel(1);
+        let (heard_in, heard) = mpsc::channel(1);
         let (asking, questions) =
             socket::serve(&settings.socket).map_err(|source| StartError::Socket { source })?;
         let inputs = Inputs {
             offers,
             fetched,
+            heard,
             questions,
             asking,
             links: Watch::open().map_err(|source| StartError::Watch { source })?,
@@ -202,6 +227,7 @@ impl Agent {
         };
         tokio::spawn(poll.run());
         tokio::spawn(Reports { client: client.clone(), newest: newest_seen }.run());
+        refresh_trust(&settings, &client, &cache, &needed_seen, heard_in);
         let fetcher = Fetcher { client, cache, needed: needed_seen, fetched: fetched_in };
         tokio::spawn(fetcher.run());
         tracing::info!(
@@ -257,6 +283,10 @@ impl Agent {
                 Some(offered) = inputs.offers.recv() => self.take_offer(offered),
                 Some(fetched) = inputs.fetched.recv() => {
                     self.node.fetched(fetched.package, fetched.role, fetched.result);
+                    self.look_again();
+                }
+                Some(heard) = inputs.heard.recv() => {
+                    self.node.heard(heard);
                     self.look_again();
                 }
                 changed = inputs.links.changed() => {
@@ -330,6 +360,27 @@ impl Agent {
             Due::No => {}
         }
     }
+}
+
+/// Starts reading the registry's trust metadata, if the policy trusts a root.
+fn refresh_trust(
+    settings: &Settings,
+    client: &Client,
+    cache: &Cache,
+    needed: &watch::Receiver<Needed>,
+    heard: mpsc::Sender<Heard>,
+) {
+    let Some(root) = settings.root.clone() else { return };
+    let refresher = Refresher {
+        mirror: Mirror { client: client.clone(), folder: "/tuf".to_owned() },
+        cache: cache.clone(),
+        policy: settings.policy.clone(),
+        root,
+        kept: Kept::new(&settings.state),
+        needed: needed.clone(),
+        heard,
+    };
+    tokio::spawn(refresher.run());
 }
 
 fn ticks(period: Duration) -> Interval {

@@ -6,8 +6,10 @@ use crate::identity::{self, Identity};
 use crate::metrics_server::Address;
 use skep_api::v1::sync::WAIT_SECS_MAX;
 use skep_trust::NodePolicy;
+use skep_trust::tuf::{Document, ROOT_BYTES_MAX};
 use std::fmt;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 /// Largest policy file of a node: hundreds of namespaces with their keys.
 const POLICY_BYTES_MAX: u64 = 1 << 20;
@@ -47,6 +49,8 @@ pub struct Seeing {
 pub struct Settings {
     pub state: PathBuf,
     pub policy: NodePolicy,
+    /// The root that the policy trusts, if it trusts one.
+    pub root: Option<Vec<u8>>,
     pub pin_root: PathBuf,
     pub libxdp_bpffs: PathBuf,
     pub socket: PathBuf,
@@ -86,10 +90,13 @@ pub fn read(given: &Given) -> Result<Settings, Faults> {
         faults
             .push(format!("--poll-secs is {}; it must be 1 to {WAIT_SECS_MAX}.", given.poll_secs));
     }
+    let root = policy.as_ref().and_then(|policy| trusted_root(given, policy));
+    let root = root.transpose().map_err(|fault| faults.push(fault)).ok().flatten();
     match (identity, policy, faults.is_empty()) {
         (Some(identity), Some(policy), true) => Ok(Settings {
             state: given.state.clone(),
             policy,
+            root,
             pin_root: given.pin_root.clone(),
             libxdp_bpffs: given.libxdp_bpffs.clone(),
             socket: given.socket.clone().unwrap_or_else(|| given.state.join("agent.sock")),
@@ -124,6 +131,32 @@ fn policy(given: &Given) -> Result<NodePolicy, String> {
     let text =
         String::from_utf8(bytes).map_err(|_| format!("The policy file {path} is not UTF-8."))?;
     NodePolicy::parse(&text).map_err(|e| format!("The policy file {path} cannot be used. {e}"))
+}
+
+/// Reads the root that the policy names, from the policy's folder. Whoever may write it decides what runs here.
+fn trusted_root(given: &Given, policy: &NodePolicy) -> Option<Result<Vec<u8>, String>> {
+    let folder = given.policy.parent().unwrap_or(Path::new("."));
+    let path = folder.join(policy.trust_root()?);
+    Some(read_root(&path))
+}
+
+fn read_root(path: &Path) -> Result<Vec<u8>, String> {
+    let shown = path.display();
+    let bytes = files::read(path, ROOT_BYTES_MAX as u64).map_err(|e| e.to_string())?;
+    let bytes = bytes.ok_or_else(|| {
+        format!("The trusted root {shown} that the policy names is not there. Put the registry's first root there, as its keepers gave it to you.")
+    })?;
+    let about =
+        std::fs::metadata(path).map_err(|e| format!("{shown} cannot be looked at: {e}."))?;
+    let us = rustix::process::geteuid().as_raw();
+    if (about.uid() != 0 && about.uid() != us) || about.mode() & 0o022 != 0 {
+        return Err(format!(
+            "The trusted root {shown} may be written by others than root. Run `chown root {shown}` and `chmod go-w {shown}`, after you have compared it with what its keepers gave you."
+        ));
+    }
+    Document::parse(&bytes)
+        .map_err(|e| format!("The trusted root {shown} cannot be used: {e}."))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -28,3 +28,4 @@ pub mod prepare;
 pub mod reconcile;
 pub mod report;
 pub mod socket;
+pub mod tuf;

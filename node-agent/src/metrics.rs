@@ -58,6 +58,7 @@ struct VerdictLabels {
 #[derive(Default)]
 struct Metrics {
     agent: Family<AgentLabels, Gauge>,
+    trust_fresh_until: Family<Vec<(String, String)>, Gauge>,
     chain: Family<BuildLabels, Gauge>,
     generation: Family<ChainLabels, Gauge>,
     applied: Family<ChainLabels, Gauge>,
@@ -72,10 +73,18 @@ struct Metrics {
 
 /// The metrics of a node as text.
 #[must_use]
-pub fn text(node: &str, version: &str, chains: &[ChainStatus]) -> String {
+pub fn text(
+    node: &str,
+    version: &str,
+    chains: &[ChainStatus],
+    trust_fresh_until: Option<i64>,
+) -> String {
     let metrics = Metrics::default();
     let agent = AgentLabels { node: node.to_owned(), version: version.to_owned() };
     metrics.agent.get_or_create(&agent).set(1);
+    if let Some(until) = trust_fresh_until {
+        metrics.trust_fresh_until.get_or_create(&Vec::new()).set(until);
+    }
     chains.iter().for_each(|chain| metrics.add(chain));
     let mut text = String::new();
     // Writing into a String cannot fail.
@@ -134,6 +143,11 @@ impl Metrics {
     fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("skep");
         registry.register("agent", "The agent, always 1", self.agent.clone());
+        registry.register(
+            "trust_fresh_until_timestamp_seconds",
+            "Until when the trust metadata of the registry lets new things be accepted, in seconds since 1970",
+            self.trust_fresh_until.clone(),
+        );
         registry.register("chain", "A running chain, always 1", self.chain.clone());
         registry.register(
             "chain_generation",

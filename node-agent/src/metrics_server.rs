@@ -170,8 +170,9 @@ async fn answer(
 ) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => match chains(questions).await {
-            Some(chains) => {
-                said(StatusCode::OK, TEXT, metrics::text(&about.node, &about.version, &chains))
+            Some((chains, fresh)) => {
+                let text = metrics::text(&about.node, &about.version, &chains, fresh);
+                said(StatusCode::OK, TEXT, text)
             }
             None => plain(StatusCode::SERVICE_UNAVAILABLE, "The agent is stopping.\n"),
         },
@@ -182,11 +183,11 @@ async fn answer(
 
 async fn chains(
     questions: &mpsc::Sender<Question>,
-) -> Option<Vec<skep_api::v1::chains::ChainStatus>> {
+) -> Option<(Vec<skep_api::v1::chains::ChainStatus>, Option<i64>)> {
     let (reply, answer) = oneshot::channel();
     questions.send(Question { request: Request::Chains, reply }).await.ok()?;
     match answer.await.ok()? {
-        Answer::Chains { chains } => Some(chains),
+        Answer::Chains { chains, trust_fresh_until } => Some((chains, trust_fresh_until)),
         _ => None,
     }
 }

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 mod settle;
 mod summary;
 mod timing;
+mod trust;
 mod wishes;
 
 pub use summary::Summary;
@@ -70,6 +71,7 @@ pub struct Node {
     /// What the policies ask of each place, as last prepared; dropped when anything it follows from changes.
     prepared: Option<Prepared>,
     pass: Pass,
+    trusting: trust::Trusting,
     notes: Vec<String>,
 }
 
@@ -143,6 +145,7 @@ impl Node {
             offered_roles: BTreeMap::new(),
             prepared: None,
             pass: Pass::default(),
+            trusting: trust::Trusting::default(),
             notes: note.map(str::to_owned).into_iter().collect(),
         };
         node.verify_accepted();
@@ -226,7 +229,7 @@ impl Node {
     /// [`NodeError`].
     pub fn plan(&mut self, now: i64) -> Result<Decision, NodeError> {
         let seen = self.look()?;
-        self.prepare(&seen, now)?;
+        self.prepare(&seen, self.trusted_time(now))?;
         Ok(self.decide(&seen))
     }
 
@@ -235,6 +238,8 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; places that are done stay done.
     pub fn reconcile(&mut self, now: i64) -> Result<&Pass, NodeError> {
+        let now = self.trusted_time(now);
+        self.look_at_trust(now);
         let mut done = Vec::new();
         let mut seen = self.look()?;
         self.prepare(&seen, now)?;

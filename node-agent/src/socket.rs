@@ -73,6 +73,9 @@ pub enum Answer {
     Status(Box<Status>),
     Chains {
         chains: Vec<ChainStatus>,
+        /// Until when the registry's trust metadata is fresh; absent when the policy trusts no root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust_fresh_until: Option<i64>,
     },
     /// Steps, one sentence each; none when everything runs that should.
     Plan {

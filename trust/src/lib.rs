@@ -3,12 +3,15 @@
 //!
 //! [`VerifiedPackage`], [`VerifiedObject`] and [`VerifiedRevision`] are made here only, after every check.
 
+pub mod delegated;
 pub mod floors;
 pub mod policy;
 pub mod refusal;
+pub mod tuf;
 pub mod verified;
 pub mod verify;
 
+pub use delegated::RepositoryRefusal;
 pub use floors::Floors;
 pub use policy::{NodePolicy, PolicyError};
 pub use refusal::Refusal;

@@ -2,10 +2,13 @@
 //! It refuses to know where the file is and who may write it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use skep_artifact::limits::SIGNATURES_MAX;
 use skep_artifact::{Hook, Namespace, PublicKey};
+
+use crate::tuf::Delegations;
 
 /// Bytes of a policy file: thousands of namespaces fit.
 pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
@@ -15,13 +18,17 @@ pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
 pub struct NodePolicy {
     namespaces: BTreeMap<Namespace, NamespaceRule>,
     operator: Option<Signers>,
+    /// The file of the root that says who delegates namespaces.
+    trust_root: Option<String>,
+    /// What the repository under that root said last.
+    delegations: Option<Arc<Delegations>>,
 }
 
 /// What a node accepts from one namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceRule {
-    /// Who signs the namespace's role file.
-    pub signers: Signers,
+    /// Who signs the namespace's role file; `None` leaves that to the trusted root's offline role.
+    pub signers: Option<Signers>,
     /// Hooks its programs may be attached to.
     pub hooks: Vec<Hook>,
     /// Helpers its programs may not call, with the prefix `bpf_`.
@@ -64,6 +71,20 @@ pub enum PolicyError {
         /// The namespace.
         namespace: Namespace,
     },
+    /// A namespace without keys, and no root that could name any.
+    #[error(
+        "The node policy lists no keys for {namespace}, and trusts no root that could delegate it. Add `keys`, or a [trust] table with the registry's root."
+    )]
+    NoKeys {
+        /// The namespace.
+        namespace: Namespace,
+    },
+    /// A threshold without keys would restrict nothing.
+    #[error("The node policy has a threshold for {namespace} and no keys. Write both, or neither.")]
+    ThresholdAlone {
+        /// The namespace.
+        namespace: Namespace,
+    },
     /// A threshold no set of signatures can mean anything for.
     #[error(
         "The node policy asks for {threshold} of {keys} different keys for {of}; write a threshold from 1 to the number of keys."
@@ -100,15 +121,22 @@ struct PolicyFile {
     #[serde(default)]
     namespace: Vec<NamespaceTable>,
     operator: Option<SignersTable>,
+    trust: Option<TrustTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrustTable {
+    /// Path of the first trusted root, from the policy file's folder.
+    root: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct NamespaceTable {
     name: Namespace,
-    keys: Vec<PublicKey>,
-    #[serde(default = "one")]
-    threshold: usize,
+    keys: Option<Vec<PublicKey>>,
+    threshold: Option<usize>,
     hooks: Vec<Hook>,
     #[serde(default)]
     refuse_helpers: Vec<String>,
@@ -143,6 +171,9 @@ impl NodePolicy {
         for table in file.namespace {
             let namespace = table.name.clone();
             let rule = NamespaceRule::from_table(table)?;
+            if rule.signers.is_none() && file.trust.is_none() {
+                return Err(PolicyError::NoKeys { namespace });
+            }
             if policy.namespaces.insert(namespace.clone(), rule).is_some() {
                 return Err(PolicyError::Twice { namespace });
             }
@@ -150,6 +181,7 @@ impl NodePolicy {
         let operator =
             file.operator.map(|table| Signers::new("the operator", table.keys, table.threshold));
         policy.operator = operator.transpose()?;
+        policy.trust_root = file.trust.map(|table| table.root);
         Ok(policy)
     }
 
@@ -161,6 +193,22 @@ impl NodePolicy {
     /// The namespaces anything is accepted from.
     pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
         self.namespaces.keys()
+    }
+
+    /// The file of the trusted root, if the policy trusts one.
+    pub fn trust_root(&self) -> Option<&str> {
+        self.trust_root.as_deref()
+    }
+
+    /// What the repository under the trusted root said last; `None` before it was read.
+    pub fn delegations(&self) -> Option<&Delegations> {
+        self.delegations.as_deref()
+    }
+
+    /// The same policy with what the repository says now.
+    #[must_use]
+    pub fn with_delegations(&self, delegations: Arc<Delegations>) -> Self {
+        Self { delegations: Some(delegations), ..self.clone() }
     }
 
     /// Who signs policy revisions; `None` means nobody does, and none is accepted.
@@ -175,8 +223,15 @@ impl NamespaceRule {
         {
             return Err(PolicyError::Helper { helper: helper.chars().take(80).collect() });
         }
+        let signers = match (table.keys, table.threshold) {
+            (Some(keys), threshold) => {
+                Some(Signers::new(table.name.as_str(), keys, threshold.unwrap_or(1))?)
+            }
+            (None, None) => None,
+            (None, Some(_)) => return Err(PolicyError::ThresholdAlone { namespace: table.name }),
+        };
         Ok(Self {
-            signers: Signers::new(table.name.as_str(), table.keys, table.threshold)?,
+            signers,
             hooks: table.hooks,
             refuse_helpers: table.refuse_helpers,
             max_instructions: table.max_instructions,
@@ -239,10 +294,22 @@ mod tests {
         let rule = policy.namespace(&"skep".parse().unwrap()).unwrap();
         assert_eq!(rule.hooks, [Hook::Xdp, Hook::TcIngress]);
         assert_eq!(
-            (rule.signers.threshold, rule.max_instructions, rule.max_map_bytes),
+            (rule.signers.as_ref().unwrap().threshold, rule.max_instructions, rule.max_map_bytes),
             (1, Some(10), Some(20))
         );
         assert_eq!(policy.namespace(&"acme".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_namespace_needs_keys_or_a_root_that_can_name_them() {
+        let table = "[[namespace]]\nname = \"acme\"\nhooks = [\"xdp\"]\n";
+        assert!(refusal(table).contains("lists no keys for acme"));
+        let trusting = format!("[trust]\nroot = \"root.json\"\n{table}");
+        let policy = NodePolicy::parse(&trusting).unwrap();
+        assert_eq!(policy.trust_root(), Some("root.json"));
+        assert_eq!(policy.namespace(&"acme".parse().unwrap()).unwrap().signers, None);
+        assert!(refusal(&format!("{trusting}threshold = 2\n")).contains("threshold for acme"));
+        assert!(refusal("[trust]\nroots = \"root.json\"").contains("unknown field `roots`"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use skep_artifact::layout::LayoutError;
 use skep_artifact::role::RoleError;
 use skep_artifact::{Digest, Hook, KeyId, Namespace};
 
+use crate::delegated::RepositoryRefusal;
 use crate::verify::Wanted;
 
 /// Why something is not loaded or acted on. Each variant names an attack, or the slip that looks like one.
@@ -57,6 +58,14 @@ pub enum Refusal {
         package: Box<Wanted>,
         /// Why.
         why: Box<RoleError>,
+    },
+    /// The registry's repository does not vouch for it.
+    #[error("Refused: {package}: {why}.")]
+    Repository {
+        /// What was wanted.
+        package: Box<Wanted>,
+        /// Why.
+        why: Box<RepositoryRefusal>,
     },
     /// The role file has expired: somebody withholds newer ones, or the publisher is late.
     #[error(
@@ -260,6 +269,7 @@ impl Refusal {
             Self::SignatureUntrusted { .. } => "package.signature_untrusted",
             Self::ThresholdNotMet { .. } => "package.threshold_not_met",
             Self::Role { why, .. } => role_code(why),
+            Self::Repository { why, .. } => why.code(),
             Self::RoleExpired { .. } => "package.role_expired",
             Self::RoleRollback { .. } => "package.rollback",
             Self::NotListed { .. } => "package.not_listed",

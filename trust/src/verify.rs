@@ -12,6 +12,7 @@ use skep_artifact::object::{MapFacts, ObjectFacts};
 use skep_artifact::role::{Role, RoleError, Target, VerifiedRole};
 use skep_artifact::{Digest, Hook, PackageName, Version};
 
+use crate::delegated;
 use crate::floors::Floors;
 use crate::policy::{NamespaceRule, NodePolicy};
 use crate::refusal::Refusal;
@@ -56,8 +57,10 @@ pub fn verify_package(
     let rule = policy
         .namespace(namespace)
         .ok_or_else(|| Refusal::NamespaceNotAllowed { package: Box::new(wanted.clone()) })?;
-    let verified = Role::verify(role, namespace, &rule.signers.keys, rule.signers.threshold)
+    let signers = delegated::signers(policy, rule, wanted)?;
+    let verified = Role::verify(role, namespace, &signers.keys, signers.threshold)
         .map_err(|error| role_refusal(wanted, error))?;
+    delegated::check_current(policy, wanted, verified.role(), now)?;
     check_role_age(wanted, verified.role(), floors, now)?;
     let target = find_target(wanted, verified.role())?;
     check_length(wanted, target, fetched)?;

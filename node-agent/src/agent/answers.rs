@@ -18,7 +18,10 @@ impl Agent {
     pub(super) fn answer(&mut self, request: Request) -> Answer {
         match request {
             Request::Status => Answer::Status(Box::new(self.status())),
-            Request::Chains => Answer::Chains { chains: self.node.summary().chains },
+            Request::Chains => Answer::Chains {
+                chains: self.node.summary().chains,
+                trust_fresh_until: self.node.trust_fresh_until(),
+            },
             Request::Plan => match self.node.plan(facts::now()) {
                 Ok(decision) => Answer::Plan {
                     steps: decision.steps.iter().map(ToString::to_string).collect(),

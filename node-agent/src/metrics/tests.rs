@@ -80,7 +80,7 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
 
 #[test]
 fn the_documentation_names_exactly_what_is_exposed() {
-    let text = text("edge-07", "0.0.0", &[chain()]);
+    let text = text("edge-07", "0.0.0", &[chain()], Some(7));
     let types: BTreeMap<&str, &str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
     let mut exposed: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
@@ -94,7 +94,7 @@ fn the_documentation_names_exactly_what_is_exposed() {
 
 #[test]
 fn drops_are_those_that_ended_a_packet() {
-    let text = text("edge-07", "0.0.0", &[chain()]);
+    let text = text("edge-07", "0.0.0", &[chain()], Some(7));
     let of = |metric: &str, member: &str| {
         let label = format!("member=\"{member}\"");
         let found = values(&text)
@@ -114,6 +114,6 @@ fn drops_are_those_that_ended_a_packet() {
 
 #[test]
 fn a_name_with_quotes_stays_one_label() {
-    let text = text("edge\"07\n", "0.0.0", &[]);
+    let text = text("edge\"07\n", "0.0.0", &[], None);
     assert!(text.contains(r#"skep_agent{node="edge\"07\n",version="0.0.0"} 1"#), "{text}");
 }

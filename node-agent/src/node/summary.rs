@@ -29,7 +29,8 @@ impl Node {
             code: refusal.code.clone(),
             message: with_place(place, &refusal.message),
         }));
-        let mut notes = self.notes.clone();
+        let mut notes = self.trust_notes();
+        notes.extend(self.notes.iter().cloned());
         notes.extend(self.offer.omitted.iter().map(|policy| {
             format!(
                 "The server left out policy {policy} without a signed removal; it stays in force."

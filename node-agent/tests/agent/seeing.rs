@@ -133,7 +133,8 @@ fn packets_are_timed_as_the_settings_say_and_more_closely_for_a_while() {
         for _ in 0..10 {
             host.answers("skep0", Hook::Xdp);
         }
-        let Ok(Answer::Chains { chains }) = socket::ask(&socket_of(host), &Request::Chains) else {
+        let Ok(Answer::Chains { chains, .. }) = socket::ask(&socket_of(host), &Request::Chains)
+        else {
             panic!("chains")
         };
         let counters = &chains[0].members[0].counters;

@@ -11,4 +11,8 @@ mod content;
 mod revision;
 mod role;
 mod signature;
+mod tuf;
+mod tuf_keys;
+mod tuf_node;
+mod tuf_world;
 mod world;
