@@ -1,8 +1,13 @@
 //! The typed HTTP client of the API. Refuses to know where tokens are kept and how errors are
 //! shown.
 
+mod life;
+mod maintenance;
 mod packages;
 mod trust;
+mod uploads;
+
+pub use uploads::Piece;
 
 use crate::reason::{ErrorBody, code};
 use crate::v1::namespaces::{ClaimNamespace, NamespaceInfo};

@@ -29,12 +29,16 @@ pub mod code {
     pub const STORAGE_FULL: &str = "server.storage_full";
     pub const OVERLOADED: &str = "server.overloaded";
     pub const BLOB_DIGEST: &str = "blob.digest_mismatch";
+    pub const UPLOAD_OFFSET: &str = "upload.other_offset";
+    pub const UPLOAD_TOO_MANY: &str = "upload.too_many";
     pub const BLOB_MISSING: &str = "blob.missing";
     pub const VERSION_EXISTS: &str = "package.version_exists";
     pub const PACKAGE_REFUSED: &str = "package.refused";
+    pub const PACKAGE_TOMBSTONED: &str = "package.tombstoned";
     pub const RELEASE_NOT_NEWER: &str = "package.release_not_newer";
     pub const SIGNATURE_UNTRUSTED: &str = "package.signature_untrusted";
     pub const ROLE_CONFLICT: &str = "namespace.role_conflict";
+    pub const TASK_RUNNING: &str = "task.running";
     pub const NAMESPACE_EXISTS: &str = "namespace.exists";
     pub const TRUST_REFUSED: &str = "trust.refused";
     pub const TRUST_VERSION: &str = "trust.version_conflict";

@@ -2,6 +2,8 @@
 
 pub mod chains;
 pub mod drops;
+pub mod life;
+pub mod maintenance;
 pub mod namespaces;
 pub mod nodes;
 pub mod packages;
@@ -9,3 +11,4 @@ pub mod policies;
 pub mod sync;
 pub mod tokens;
 pub mod trust;
+pub mod uploads;

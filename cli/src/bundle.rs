@@ -4,10 +4,13 @@
 use crate::download::{self, Blobs};
 use crate::exit::Ends;
 use crate::output::Output;
+use crate::render::life;
 use crate::resolve::Reference;
 use skep_api::client::Client;
 use skep_artifact::digest::Digest;
+use skep_artifact::layout;
 use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
+use skep_artifact::manifest::Arch;
 use skep_trust::{Floors, NodePolicy, Refusal, VerifiedPackage, Wanted, verify_package};
 
 /// The namespace's role file beside a package on disk: its signature. `skep sign` and `skep pull` write it.
@@ -31,6 +34,28 @@ impl Bundle {
         verify_package(policy, &self.role, &fetched, &self.wanted, &Floors::default(), now)
     }
 
+    /// The documents hang on the index by small manifests that follow from it. They are made here
+    /// rather than downloaded, because nobody signed them.
+    pub(crate) fn complete(&mut self, package: &VerifiedPackage) {
+        let readme = layout::open(package.index_digest(), &|digest| self.blobs.get(digest))
+            .ok()
+            .and_then(|opened| opened.readme);
+        let claims = &package.manifest().objects;
+        let verified = |arch: &[Arch]| arch.first().and_then(|arch| package.object(arch.as_str()));
+        let objects: Vec<_> =
+            claims.iter().filter_map(|c| Some((c.path.as_str(), verified(&c.arch)?))).collect();
+        let objects: Vec<(&str, &[u8])> =
+            objects.iter().map(|(path, object)| (*path, object.bytes())).collect();
+        let Ok(rebuilt) = layout::build(package.manifest(), &objects, readme.as_deref()) else {
+            return;
+        };
+        if rebuilt.index.digest == package.index_digest() {
+            for blob in rebuilt.referrers {
+                self.blobs.add(blob.bytes);
+            }
+        }
+    }
+
     /// Downloads a package from a registry; the newest version when none is named.
     ///
     /// # Errors
@@ -46,6 +71,9 @@ impl Bundle {
             None => client.package(name).await?.summary.version,
         };
         let detail = client.version(name, &version).await?;
+        for warning in life::warnings(&detail) {
+            out.say(&warning);
+        }
         let role = client.role(name.namespace(), MANIFEST_JSON_BYTES_MAX).await?.ok_or_else(|| {
             Ends::refusal(format!("The registry has no role file of {}, so nothing says that {name} {version} is genuine.", name.namespace()))
         })?;

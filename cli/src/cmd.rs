@@ -1,8 +1,10 @@
 //! The list of subcommands. Refuses to know what each does: one file each says that.
 
+mod admin;
 mod apply;
 mod build;
 mod completion;
+mod deprecate;
 mod info;
 mod inspect;
 mod key;
@@ -13,6 +15,7 @@ mod node;
 mod node_chain;
 mod node_detach;
 mod node_drops;
+mod package;
 mod plan;
 mod policy;
 mod publish;
@@ -24,6 +27,7 @@ mod sign;
 mod token;
 #[cfg(feature = "local")]
 mod top;
+mod yank;
 
 use crate::output::{Format, Output};
 use crate::settings::{Flags, Settings};
@@ -83,6 +87,18 @@ enum Command {
     /// Watch the chains of this host live
     #[cfg(feature = "local")]
     Top(top::Args),
+    /// Stop new uses of a version
+    Yank(yank::Args),
+    /// Let a yanked version be picked again
+    Unyank(yank::UnyankArgs),
+    /// Warn whoever picks a package or a version
+    Deprecate(deprecate::Args),
+    /// Delete a package, or see what was done to it
+    #[command(subcommand)]
+    Package(package::Command),
+    /// Look after a running registry
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Claim and show namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
@@ -141,6 +157,11 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Run(args) => run::run(&args, &session).await,
         #[cfg(feature = "local")]
         Command::Top(args) => top::run(&args, &session).await,
+        Command::Yank(args) => yank::run(&args, &session).await,
+        Command::Unyank(args) => yank::undo(&args, &session).await,
+        Command::Deprecate(args) => deprecate::run(&args, &session).await,
+        Command::Package(command) => package::run(&command, &session).await,
+        Command::Admin(command) => admin::run(&command, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
         Command::Login(args) => login::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,

@@ -98,7 +98,7 @@ fn of_kernel(cause: &(dyn Error + 'static)) -> Option<Exit> {
 fn of_client(error: &ClientError) -> Exit {
     match error {
         ClientError::Unreachable { .. } => Exit::Unreachable,
-        ClientError::Refused { status: 404, .. } => Exit::NotFound,
+        ClientError::Refused { status: 404 | 410, .. } => Exit::NotFound,
         ClientError::Refused { status: 401 | 403 | 409 | 413 | 422, .. } => Exit::Refused,
         ClientError::Address { .. } | ClientError::Ca { .. } => Exit::Usage,
         _ => Exit::Failed,

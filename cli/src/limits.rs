@@ -21,6 +21,24 @@ pub(crate) const PUBLISH_ATTEMPTS_MAX: u32 = 5;
 /// Bytes of a chunk of an upload; small enough for a bar that moves, large enough to cost nothing.
 pub(crate) const UPLOAD_CHUNK_BYTES: usize = 64 * 1024;
 
+/// Bytes of a blob that is sent in one request: a second of a slow line, which is soon sent again.
+pub(crate) const UPLOAD_WHOLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a piece of a larger blob: at 70 KB/s it takes the minute that a call may.
+pub(crate) const UPLOAD_PIECE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Tries of an upload that do not get on; a registry that restarts is back within the pauses between them.
+pub(crate) const RESUMES_MAX: u32 = 6;
+
+/// The first pause before an upload is gone on with; each further one is twice as long.
+pub(crate) const RESUME_PAUSE_MIN: Duration = Duration::from_millis(250);
+
+/// The longest of those pauses.
+pub(crate) const RESUME_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Time between two looks at a task of the registry.
+pub(crate) const TASK_PAUSE: Duration = Duration::from_millis(500);
+
 /// Bytes of one answer of the local agent: 64 chains of 64 members with their counters.
 pub(crate) const AGENT_ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 

@@ -22,6 +22,7 @@ mod render;
 mod resolve;
 mod settings;
 mod trusting;
+mod uploading;
 mod wait;
 
 use clap::Parser as _;

@@ -6,15 +6,13 @@
 //! the command line, signed it: a registry that puts versions of its own into it is noticed.
 
 use crate::exit::Ends;
-use crate::limits::{PUBLISH_ATTEMPTS_MAX, ROLE_VALID_SECS, UPLOAD_CHUNK_BYTES};
+use crate::limits::{PUBLISH_ATTEMPTS_MAX, ROLE_VALID_SECS};
 use crate::output::Output;
 use crate::render::units;
+use crate::uploading;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use futures::stream;
-use indicatif::ProgressBar;
 use skep_api::client::Client;
 use skep_api::reason::code;
 use skep_api::v1::namespaces::NamespaceInfo;
@@ -25,7 +23,6 @@ use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
 use skep_artifact::manifest::Manifest;
 use skep_artifact::name::Namespace;
 use skep_artifact::role::{Role, RoleError, Target};
-use std::convert::Infallible;
 
 /// One version on its way into the registry.
 pub(crate) struct Publication<'a> {
@@ -101,8 +98,7 @@ impl Publication<'_> {
         }
         let bar = out.transfer("uploading", total);
         for blob in missing {
-            self.client
-                .put_blob(&blob.digest, body(blob, &bar), blob.bytes.len() as u64)
+            uploading::upload(self.client, blob, &bar, out)
                 .await
                 .with_context(|| format!("{} was not uploaded.", blob.digest))?;
         }
@@ -195,18 +191,6 @@ impl Publication<'_> {
     fn role_error(&self, source: RoleError) -> PublishingError {
         PublishingError::Role { namespace: self.manifest.package.name.namespace().clone(), source }
     }
-}
-
-/// A blob as a stream that moves a bar.
-fn body(blob: &Blob, bar: &ProgressBar) -> reqwest::Body {
-    let chunks: Vec<Bytes> =
-        blob.bytes.chunks(UPLOAD_CHUNK_BYTES).map(Bytes::copy_from_slice).collect();
-    let bar = bar.clone();
-    let moving = chunks.into_iter().map(move |chunk| {
-        bar.inc(chunk.len() as u64);
-        Ok::<_, Infallible>(chunk)
-    });
-    reqwest::Body::wrap_stream(stream::iter(moving))
 }
 
 /// When a role that is signed now for so many seconds expires, as TUF writes it.

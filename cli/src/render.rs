@@ -5,6 +5,7 @@ pub(crate) mod chain;
 pub(crate) mod drops;
 pub(crate) mod facts;
 pub(crate) mod fault;
+pub(crate) mod life;
 pub(crate) mod nodes;
 pub(crate) mod packages;
 pub(crate) mod paint;
@@ -13,6 +14,7 @@ pub(crate) mod policies;
 #[cfg(feature = "local")]
 pub(crate) mod running;
 pub(crate) mod table;
+pub(crate) mod tasks;
 #[cfg(feature = "local")]
 pub(crate) mod top;
 pub(crate) mod units;

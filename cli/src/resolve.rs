@@ -1,7 +1,10 @@
 //! From what an operator wrote to what can be signed: ranges become digests, and config is checked
 //! against the package. Refuses to know keys.
 
+mod choice;
+
 use crate::exit::Ends;
+use choice::{Choice, NoChoice, choose};
 use skep_api::client::{Client, ClientError};
 use skep_api::v1::packages::VersionDetail;
 use skep_artifact::config::{ConfigError, encode};
@@ -9,6 +12,7 @@ use skep_artifact::hook::Hook;
 use skep_artifact::json;
 use skep_artifact::manifest::{Manifest, ManifestError};
 use skep_artifact::name::PackageName;
+use skep_fleet::ids::PolicyName;
 use skep_fleet::policy::{
     PackageRange, PinnedProgram, PolicyDocument, PolicyError, PolicyRevision, ProgramDefaults,
     ResolvedPackage,
@@ -69,29 +73,51 @@ struct Candidate {
     manifest: Manifest,
 }
 
+/// What one policy asks for: another may hold a version of the same range that was yanked since.
+type Asked = (PolicyName, String);
+
 /// Everything looked up for a set of documents.
 pub(crate) struct Catalogue {
-    found: BTreeMap<String, Candidate>,
+    found: BTreeMap<Asked, Candidate>,
+    /// What the operator should hear of the versions that were picked.
+    pub warnings: Vec<String>,
 }
 
 impl Catalogue {
-    /// Asks the registry once for every range the documents name. Ranges without a match are left
-    /// out; resolving says which member wants them.
+    /// Asks the registry for every range the documents name; `current` are the revisions that run.
+    /// Ranges without a match are left out; resolving says which member wants them.
+    ///
+    /// # Errors
+    /// A registry that fails, a record that cannot be used, or a range in which all is yanked.
     pub(crate) async fn look_up(
         client: &Client,
         documents: &[PolicyDocument],
+        current: &[PolicyRevision],
     ) -> anyhow::Result<Self> {
-        let mut found = BTreeMap::new();
-        for wish in documents.iter().flat_map(|document| &document.programs) {
-            let range = String::from(wish.package.clone());
-            if found.contains_key(&range) {
-                continue;
-            }
-            if let Some(candidate) = newest(client, &wish.package).await? {
-                found.insert(range, candidate);
+        let mut catalogue = Self { found: BTreeMap::new(), warnings: Vec::new() };
+        for document in documents {
+            let revision = current.iter().find(|r| r.name == document.name);
+            for wish in &document.programs {
+                let asked = asked(&document.name, &wish.package);
+                if catalogue.found.contains_key(&asked) {
+                    continue;
+                }
+                let pinned = revision.into_iter().flat_map(|r| &r.programs);
+                let held = pinned.filter(|p| p.name == wish.name).map(|p| (&p.package, &p.version));
+                let held = held.filter(|(package, _)| **package == wish.package.package);
+                let held = held.map(|(_, version)| version).next();
+                let Some((candidate, warnings)) = newest(client, &wish.package, held).await? else {
+                    continue;
+                };
+                catalogue.found.insert(asked, candidate);
+                for warning in warnings {
+                    if !catalogue.warnings.contains(&warning) {
+                        catalogue.warnings.push(warning);
+                    }
+                }
             }
         }
-        Ok(Self { found })
+        Ok(catalogue)
     }
 
     /// Fixes ranges to digests and checks every config against the package it is for.
@@ -100,7 +126,7 @@ impl Catalogue {
         document: &PolicyDocument,
         revision: u64,
     ) -> Result<PolicyRevision, ResolveError> {
-        let lookup = |range: &PackageRange, hook: Hook| self.lookup(range, hook);
+        let lookup = |range: &PackageRange, hook: Hook| self.lookup(&document.name, range, hook);
         let resolved = document
             .resolve(revision, &lookup)
             .map_err(|source| ResolveError::Policy(Box::new(source)))?;
@@ -110,8 +136,13 @@ impl Catalogue {
         Ok(resolved)
     }
 
-    fn lookup(&self, range: &PackageRange, hook: Hook) -> Option<ResolvedPackage> {
-        let candidate = self.found.get(&String::from(range.clone()))?;
+    fn lookup(
+        &self,
+        policy: &PolicyName,
+        range: &PackageRange,
+        hook: Hook,
+    ) -> Option<ResolvedPackage> {
+        let candidate = self.found.get(&asked(policy, range))?;
         let fitting = candidate.manifest.programs.iter().filter(|p| p.hooks().contains(&hook));
         let defaults = fitting.map(|p| ProgramDefaults {
             name: p.name.clone(),
@@ -132,7 +163,7 @@ impl Catalogue {
         range: &PackageRange,
         pinned: &PinnedProgram,
     ) -> Result<(), ResolveError> {
-        let Some(candidate) = self.found.get(&String::from(range.clone())) else {
+        let Some(candidate) = self.found.get(&asked(&document.name, range)) else {
             return Ok(());
         };
         for facts in &candidate.detail.facts {
@@ -149,20 +180,46 @@ impl Catalogue {
     }
 }
 
-async fn newest(client: &Client, range: &PackageRange) -> anyhow::Result<Option<Candidate>> {
+fn asked(policy: &PolicyName, range: &PackageRange) -> Asked {
+    (policy.clone(), String::from(range.clone()))
+}
+
+async fn newest(
+    client: &Client,
+    range: &PackageRange,
+    held: Option<&semver::Version>,
+) -> anyhow::Result<Option<(Candidate, Vec<String>)>> {
     let package = match client.package(&range.package).await {
         Ok(package) => package,
         Err(ClientError::Refused { status: 404, .. }) => return Ok(None),
+        Err(e @ ClientError::Refused { status: 410, .. }) => {
+            // A deleted package runs on where it runs.
+            let Some(held) = held.filter(|version| range.versions.matches(version)) else {
+                return Err(e.into());
+            };
+            let candidate = candidate(client, range, held).await?;
+            let warning = format!("{} {held} is kept because it runs. {e}", range.package);
+            return Ok(Some((candidate, vec![warning])));
+        }
         Err(e) => return Err(e.into()),
     };
-    let fits = package
-        .versions
-        .iter()
-        .filter(|v| !v.yanked && range.versions.matches(&v.version))
-        .map(|v| v.version.clone());
-    let Some(version) = fits.max() else { return Ok(None) };
-    let detail = client.version(&range.package, &version).await?;
-    if detail.name != range.package || detail.summary.version != version {
+    let Choice { version, warnings } = match choose(&package, &range.versions, held) {
+        Ok(choice) => choice,
+        Err(NoChoice::Nothing) => return Ok(None),
+        Err(yanked @ NoChoice::Yanked { .. }) => {
+            return Err(Ends::refusal(yanked.to_string()).into());
+        }
+    };
+    Ok(Some((candidate(client, range, &version).await?, warnings)))
+}
+
+async fn candidate(
+    client: &Client,
+    range: &PackageRange,
+    version: &semver::Version,
+) -> anyhow::Result<Candidate> {
+    let detail = client.version(&range.package, version).await?;
+    if detail.name != range.package || detail.summary.version != *version {
         let message = format!(
             "The registry answered with {} {} when asked for {} {version}.",
             detail.name, detail.summary.version, range.package
@@ -170,7 +227,7 @@ async fn newest(client: &Client, range: &PackageRange) -> anyhow::Result<Option<
         return Err(Ends::refusal(message).into());
     }
     let manifest = manifest_of(&detail)?;
-    Ok(Some(Candidate { detail, manifest }))
+    Ok(Candidate { detail, manifest })
 }
 
 /// The manifest in a registry's answer.

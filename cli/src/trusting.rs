@@ -40,13 +40,27 @@ impl Trust {
         keys: &[PublicKey],
         threshold: u32,
     ) -> anyhow::Result<Self> {
+        Self::of_keys_for([namespace], keys, threshold)
+    }
+
+    /// The same for several namespaces.
+    ///
+    /// # Errors
+    /// When no set of signatures can meet the threshold.
+    pub(crate) fn of_keys_for<'n>(
+        namespaces: impl IntoIterator<Item = &'n Namespace>,
+        keys: &[PublicKey],
+        threshold: u32,
+    ) -> anyhow::Result<Self> {
         let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
         let hooks: Vec<String> = Hook::ALL.iter().map(|hook| format!("\"{hook}\"")).collect();
-        let text = format!(
-            "[[namespace]]\nname = \"{namespace}\"\nkeys = [{}]\nthreshold = {threshold}\nhooks = [{}]\n",
-            keys.join(", "),
-            hooks.join(", ")
-        );
+        let (keys, hooks) = (keys.join(", "), hooks.join(", "));
+        let rule = |namespace: &Namespace| {
+            format!(
+                "[[namespace]]\nname = \"{namespace}\"\nkeys = [{keys}]\nthreshold = {threshold}\nhooks = [{hooks}]\n"
+            )
+        };
+        let text = namespaces.into_iter().map(rule).collect();
         Self::of_text(text).context("The policy of --key cannot be used.")
     }
 

@@ -7,7 +7,9 @@ use crate::control::{ControlError, Fleet};
 use crate::error::ApiError;
 use crate::faults::Faults;
 use crate::jobs;
+use crate::maintenance::Tasks;
 use crate::metrics::Metrics;
+use crate::partial::Partials;
 use crate::router;
 use crate::secret::{Kind, Secret};
 use crate::store::tokens::StoredToken;
@@ -71,6 +73,9 @@ impl std::ops::Deref for App {
 pub struct Inner {
     pub store: Store,
     pub blobs: BlobStore,
+    pub tasks: Tasks,
+    /// Uploads that are not whole yet.
+    pub partials: Partials,
     pub fleet: Fleet,
     pub metrics: Metrics,
     pub uploads: Semaphore,
@@ -111,9 +116,12 @@ impl App {
         let store = Store::open(&Place::in_folder(data)).await?;
         let blobs = BlobStore::open(&data.join("blobs"), faults)?;
         let fleet = Fleet::load(store.clone()).await?;
+        let partials = Partials::open(&data.join("uploads"))?;
         let inner = Inner {
             store,
             blobs,
+            partials,
+            tasks: Tasks::default(),
             fleet,
             metrics: Metrics::default(),
             uploads: Semaphore::new(UPLOADS_MAX),

@@ -42,6 +42,12 @@ pub struct NamespacePublisher {
 }
 
 impl Publisher {
+    /// Which credential the caller holds: unfinished uploads belong to it.
+    #[must_use]
+    pub fn credential(&self) -> &str {
+        &self.0.id
+    }
+
     /// Proof that the caller may publish into this namespace.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub const SMALL_BYTES_MAX: u64 = 256 << 10;
 const CACHE_BYTES_MAX: u64 = 64 << 20;
 /// How long an upload may pause: longer than any network hiccup, short enough that a dead client
 /// does not hold a place.
-const STALL_MAX: Duration = Duration::from_secs(30);
+pub const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Why a blob could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,14 @@ pub enum BlobError {
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("a file task was cancelled")]
     Cancelled { source: tokio::task::JoinError },
+}
+
+impl BlobError {
+    /// What could not be done with which file.
+    pub(crate) fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| io_error(what, &path)(source)
+    }
 }
 
 /// The folder of blobs.
@@ -151,6 +159,37 @@ impl BlobStore {
         blocking(move || received.temp.keep(wanted, &target, faults)).await
     }
 
+    /// Every digest that has a file, in no order.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub async fn stored(&self) -> Result<Vec<Digest>, BlobError> {
+        let root = self.inner.root.join("sha256");
+        blocking(move || {
+            let list = |folder: &Path| {
+                std::fs::read_dir(folder)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                    .map_err(io_error("list", folder))
+            };
+            let mut found = Vec::new();
+            for folder in list(&root)? {
+                let names = list(&folder.path())?.into_iter().map(|file| file.file_name());
+                let digest = |name: std::ffi::OsString| {
+                    format!("sha256:{}", name.to_str()?).parse::<Digest>().ok()
+                };
+                found.extend(names.filter_map(digest));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// How long ago a file was written, in seconds; `None` when it is gone.
+    pub fn age_blocking(&self, digest: &Digest) -> Option<u64> {
+        let written = self.path_of(digest).metadata().and_then(|found| found.modified()).ok()?;
+        Some(std::time::SystemTime::now().duration_since(written).unwrap_or_default().as_secs())
+    }
+
     /// Whether the bytes are here.
     #[must_use]
     pub fn has(&self, digest: &Digest) -> bool {
@@ -172,8 +211,19 @@ impl BlobStore {
             return Ok(Opened::Stream(tokio::fs::File::from_std(file), len));
         }
         let path = self.path_of(&digest);
-        let bytes = blocking(move || read_file(file, len, &path)).await?;
-        self.remember(digest, bytes.clone());
+        let bytes = blocking(move || {
+            let bytes = read_file(file, len, &path)?;
+            // What is remembered is served until it is forgotten, so it is compared once. Other bytes
+            // are served as they are, because a client compares too, but read again each time: a
+            // repair counts from the next request on.
+            Ok((Digest::of(&bytes) == digest, bytes))
+        });
+        let (intact, bytes) = bytes.await?;
+        if intact {
+            self.remember(digest, bytes.clone());
+        } else {
+            tracing::error!(%digest, "the bytes of {digest} were changed; run a scrub");
+        }
         Ok(Opened::Whole(bytes))
     }
 
@@ -316,73 +366,4 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::stream;
-
-    fn body(
-        chunks: &[&'static [u8]],
-    ) -> impl Stream<Item = Result<Bytes, axum::Error>> + Unpin + use<> {
-        let chunks: Vec<_> = chunks.iter().map(|c| Ok(Bytes::from_static(c))).collect();
-        stream::iter(chunks)
-    }
-
-    async fn put(
-        store: &BlobStore,
-        digest: Digest,
-        limit: u64,
-        body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
-    ) -> Result<u64, BlobError> {
-        store.keep(store.receive(limit, body).await?, digest).await
-    }
-
-    fn left_behind(folder: &Path) -> usize {
-        std::fs::read_dir(folder.join("tmp")).unwrap().count()
-    }
-
-    #[tokio::test]
-    async fn what_was_put_is_read_back_and_a_wrong_or_oversize_body_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(folder.path(), Faults::default()).unwrap();
-        let digest = Digest::of(b"hello world");
-        assert_eq!(put(&store, digest, 100, body(&[b"hello ", b"world"])).await.unwrap(), 11);
-        assert_eq!(&store.read_blocking(&digest, 100).unwrap()[..], b"hello world");
-        let Opened::Whole(bytes) = store.open_blob(&digest).await.unwrap() else {
-            panic!("a small blob comes whole")
-        };
-        assert_eq!(&bytes[..], b"hello world");
-
-        let other = Digest::of(b"other");
-        let wrong = put(&store, other, 100, body(&[b"evil"])).await;
-        assert!(matches!(wrong, Err(BlobError::WrongDigest { .. })));
-        let long = put(&store, other, 4, body(&[b"other"])).await;
-        assert!(matches!(long, Err(BlobError::TooLarge { limit: 4 })));
-        assert!(!store.has(&other));
-        assert_eq!(left_behind(folder.path()), 0);
-
-        store.remove_blocking(&digest).unwrap();
-        assert!(matches!(store.open_blob(&digest).await, Err(BlobError::Missing { .. })));
-    }
-
-    #[test]
-    fn opening_clears_what_a_killed_upload_left() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("tmp")).unwrap();
-        std::fs::write(folder.path().join("tmp/0"), b"half").unwrap();
-        BlobStore::open(folder.path(), Faults::default()).unwrap();
-        assert_eq!(left_behind(folder.path()), 0);
-    }
-
-    #[test]
-    fn the_cache_stays_within_its_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(folder.path(), Faults::default()).unwrap();
-        let chunk = Bytes::from(vec![0; 1 << 20]);
-        for i in 0..100u32 {
-            store.remember(Digest::of(&i.to_be_bytes()), chunk.clone());
-        }
-        assert!(store.cache().bytes <= CACHE_BYTES_MAX);
-        assert!(store.cached(&Digest::of(&99u32.to_be_bytes())).is_some());
-        assert!(store.cached(&Digest::of(&0u32.to_be_bytes())).is_none());
-    }
-}
+mod tests;

@@ -2,12 +2,16 @@
 //! Refuses to let anything internal out: a 500 says nothing but where to look.
 
 mod envelope;
+mod packages;
 
 pub use envelope::{OciError, finish};
 
 use crate::auth::AuthError;
 use crate::blob::BlobError;
 use crate::control::ControlError;
+use crate::life::LifeError;
+use crate::maintenance::TaskError;
+use crate::partial::PartialError;
 use crate::publish::{PublishError, Sameness};
 use crate::secret::NoRandomness;
 use crate::store::StoreError;
@@ -33,6 +37,8 @@ pub enum RequestError {
     Overloaded,
     #[error("the server is stopping")]
     Stopping,
+    #[error("{what} was deleted: {message}")]
+    Gone { what: String, message: String },
     #[error("namespace {name} is claimed already")]
     NamespaceExists { name: String },
 }
@@ -50,6 +56,12 @@ pub enum ApiError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Publish(Box<PublishError>),
+    #[error(transparent)]
+    Life(#[from] LifeError),
+    #[error(transparent)]
+    Partial(#[from] PartialError),
+    #[error(transparent)]
+    Task(#[from] TaskError),
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]
@@ -82,6 +94,9 @@ impl ApiError {
             Self::Blob(error) => blob_answer(error),
             Self::Store(error) => store_answer(error),
             Self::Publish(error) => publish_answer(error),
+            Self::Life(error) => packages::life_answer(error),
+            Self::Partial(error) => packages::partial_answer(error),
+            Self::Task(error) => packages::task_answer(error),
             Self::Control(error) => control_answer(error),
             Self::Randomness(error) => Answer::internal(error),
         }
@@ -168,6 +183,7 @@ fn request_answer(error: &RequestError) -> Answer {
             Answer::overloaded("The registry does as much as it can at the moment.")
         }
         RequestError::Stopping => Answer::overloaded("The registry is stopping."),
+        RequestError::Gone { what, message } => packages::gone(what, message),
         RequestError::NamespaceExists { .. } => {
             Answer::new(StatusCode::CONFLICT, code::NAMESPACE_EXISTS, sentence(error))
                 .hint("Choose another name, or ask its owner for a token.")
@@ -265,6 +281,7 @@ fn publish_answer(error: &PublishError) -> Answer {
                 Sameness::Different => answer.hint("Publish the change under a new version."),
             }
         }
+        E::Tombstoned { package, message } => packages::tombstoned(package, message),
         E::BlobMissing { .. } => plain(code::BLOB_MISSING).hint("Upload it, then publish again."),
         E::TooLarge => Answer::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, sentence(error)),
         E::Rewrites { .. } => plain(code::PACKAGE_REFUSED)

@@ -4,6 +4,8 @@
 /// Where the process may be told to die, in the order a publish passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultPoint {
+    /// A piece of an upload is in its file; the caller has not been told.
+    PieceAdded,
     /// A blob's bytes are in the temporary file, not yet flushed.
     BlobWritten,
     /// The file has its final name; the database does not know it.
@@ -20,7 +22,8 @@ pub enum FaultPoint {
 
 impl FaultPoint {
     /// Every point, for the test that walks them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::PieceAdded,
         Self::BlobWritten,
         Self::BlobRenamed,
         Self::BlobStored,
@@ -33,6 +36,7 @@ impl FaultPoint {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::PieceAdded => "piece-added",
             Self::BlobWritten => "blob-written",
             Self::BlobRenamed => "blob-renamed",
             Self::BlobStored => "blob-stored",

@@ -4,7 +4,8 @@ pub mod collect_blobs;
 pub mod scrub;
 
 use crate::app::App;
-use std::time::Duration;
+use crate::maintenance::Progress;
+use std::time::{Duration, SystemTime};
 use tokio_util::task::TaskTracker;
 
 /// How often what nodes said is written. A crash loses at most this much of it, and nodes say it
@@ -40,14 +41,26 @@ pub fn spawn(app: &App) -> Jobs {
     });
     tracker.spawn(async move {
         while next(&collecting, COLLECT_EVERY).await {
-            match collect_blobs::run(&collecting, crate::clock::now()).await {
+            match collect_blobs::run(&collecting, crate::clock::now(), &Progress::default()).await {
                 Ok(0) => {}
                 Ok(blobs) => tracing::info!(blobs, "removed {blobs} unused blobs"),
                 Err(error) => tracing::error!("unused blobs could not be removed: {error}"),
             }
+            sweep_uploads(&collecting).await;
         }
     });
     Jobs { tracker }
+}
+
+/// Removes uploads that nobody went on with.
+async fn sweep_uploads(app: &App) {
+    let partials = app.partials.clone();
+    let sweeping = tokio::task::spawn_blocking(move || partials.sweep_blocking(SystemTime::now()));
+    match sweeping.await {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(uploads)) => tracing::info!(uploads, "removed {uploads} unfinished uploads"),
+        Ok(Err(error)) => tracing::error!("unfinished uploads could not be removed: {error}"),
+    }
 }
 
 /// Waits for the next round; `false` when the server stops.

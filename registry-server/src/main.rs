@@ -1,19 +1,18 @@
 //! `skep-registry`: subcommands, signals, and what is printed at start. Refuses to know what the
 //! server does.
 
+mod offline;
+
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use skep_api::v1::tokens::Scope;
 use skep_artifact::name::Namespace;
-use skep_registry_server::app::{self, App};
-use skep_registry_server::blob::BlobStore;
-use skep_registry_server::clock;
+use skep_registry_server::app;
 use skep_registry_server::config::{ServeFlags, Settings};
-use skep_registry_server::faults::Faults;
-use skep_registry_server::jobs::{collect_blobs, scrub};
 use skep_registry_server::store::{Place, Store};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -37,16 +36,26 @@ enum Command {
         data: PathBuf,
     },
     /// Remove blobs that no version names and that are older than a day
+    #[command(after_help = "While a server uses the folder, `skep admin gc` does it there.")]
     Gc {
         /// The server's data folder; no server may be using it
         #[arg(long)]
         data: PathBuf,
     },
     /// Compare every stored blob with its digest
+    #[command(
+        after_help = "Exit codes: 0 all is as it was published, 1 it could not be read, 3 something is broken.
+
+A server may be using the folder: a blob that is repaired is served without a restart.
+`skep admin scrub` does the same through the server."
+    )]
     Scrub {
         /// The server's data folder
         #[arg(long)]
         data: PathBuf,
+        /// A registry that has the same packages; what is broken here is fetched from it
+        #[arg(long, value_name = "URL")]
+        repair_from: Option<String>,
     },
 }
 
@@ -78,7 +87,7 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -91,9 +100,10 @@ async fn main() -> anyhow::Result<()> {
             open_store(&data).await?.close().await;
             say("The database is in this version's form.")
         }
-        Command::Gc { data } => gc(&data).await,
-        Command::Scrub { data } => scrub_all(&data).await,
-    }
+        Command::Gc { data } => offline::gc(&data).await,
+        Command::Scrub { data, repair_from } => return offline::scrub(&data, repair_from).await,
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(flags: &ServeFlags) -> anyhow::Result<()> {
@@ -160,33 +170,6 @@ async fn token_create(
     store.close().await;
     tracing::info!("made token {}", info.id);
     say(secret.reveal())
-}
-
-async fn gc(data: &Path) -> anyhow::Result<()> {
-    open_store(data).await?.close().await;
-    let app = App::open(data, Faults::default()).await?;
-    let removed = collect_blobs::run(&app, clock::now()).await?;
-    app.store.close().await;
-    say(&format!("Removed {removed} unused blobs."))
-}
-
-async fn scrub_all(data: &Path) -> anyhow::Result<()> {
-    let store = open_store(data).await?;
-    let blobs = BlobStore::at(&data.join("blobs"));
-    let found = scrub::run(&store, &blobs).await?;
-    store.close().await;
-    for digest in &found.changed {
-        say(&format!("changed: {digest}"))?;
-    }
-    for digest in &found.missing {
-        say(&format!("missing: {digest}"))?;
-    }
-    let broken = found.changed.len() + found.missing.len();
-    say(&format!("{} blobs are intact, {broken} are not.", found.intact))?;
-    if broken > 0 {
-        bail!("Publish the broken packages again, or restore the files from a backup.");
-    }
-    Ok(())
 }
 
 fn say(line: &str) -> anyhow::Result<()> {

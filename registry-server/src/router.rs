@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::error;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    agent, blobs, health, namespaces, nodes, oci, packages, policies, tokens, web,
+    agent, blobs, health, life, namespaces, nodes, oci, packages, policies, tasks, tokens, uploads,
+    web,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,6 +33,7 @@ use utoipa_axum::routes;
         (name = "tokens", description = "API tokens"),
         (name = "fleet", description = "Policies and nodes"),
         (name = "agent", description = "What agents call"),
+        (name = "operations", description = "Looking after the registry"),
         (name = "oci", description = "The pull half of the OCI distribution API")
     )
 )]
@@ -69,16 +71,24 @@ fn api() -> OpenApiRouter<App> {
             // Bounded while it streams: see the blob store.
             OpenApiRouter::new()
                 .routes(routes!(blobs::exists, blobs::put))
+                .routes(routes!(uploads::state, uploads::piece))
                 .layer(DefaultBodyLimit::disable()),
         )
         .routes(routes!(packages::list))
         .routes(routes!(packages::show))
         .routes(routes!(packages::show_version))
+        .routes(routes!(life::yank, life::unyank))
+        .routes(routes!(life::deprecate_version, life::undeprecate_version))
+        .routes(routes!(life::deprecate, life::undeprecate))
+        .routes(routes!(life::tombstone))
+        .routes(routes!(life::history))
         .routes(routes!(namespaces::list, namespaces::claim))
         .routes(routes!(namespaces::show))
         .routes(routes!(namespaces::role))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
+        .routes(routes!(tasks::list, tasks::start))
+        .routes(routes!(tasks::show))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::show))
         .routes(routes!(nodes::create_token))

@@ -3,6 +3,7 @@
 
 pub mod blobs;
 mod connect;
+pub mod life;
 pub mod listing;
 pub mod namespaces;
 pub mod nodes;
@@ -11,6 +12,7 @@ pub mod packages;
 pub mod policies;
 pub mod publish;
 mod search_index;
+pub mod shown;
 mod sql;
 pub mod tokens;
 

@@ -1,5 +1,6 @@
 //! Packages on the wire: publish, browse, look up.
 
+use super::life::Deprecation;
 use serde::{Deserialize, Serialize};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
@@ -32,6 +33,9 @@ pub struct PackageSummary {
     pub installs: u64,
     /// Seconds since 1970 when that version was published.
     pub published_at: i64,
+    /// Set when the whole package should no longer be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecation>,
 }
 
 /// One page of a listing.
@@ -89,7 +93,14 @@ pub struct VersionSummary {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub index: Digest,
     pub published_at: i64,
+    /// Nothing new picks a yanked version; where it runs it runs on.
     pub yanked: bool,
+    /// Why it was yanked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yank_message: Option<String>,
+    /// Set when this version should no longer be chosen; the package's own deprecation stands beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecation>,
     pub size_bytes: u64,
 }
 
@@ -115,6 +126,9 @@ pub struct VersionDetail {
     pub role_version: u64,
     /// Name of the account or token that uploaded it.
     pub published_by: String,
+    /// Why its package was deleted, when it was. Nodes that run the version go on getting it by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tombstoned: Option<String>,
 }
 
 /// Makes uploaded blobs a version. Atomic: either all of it is visible, or nothing.

@@ -42,9 +42,9 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
 pub(crate) async fn prepare(client: &Client, file: &Path) -> anyhow::Result<Prepared> {
     let written = policy_files::read(file)?;
     let documents: Vec<PolicyDocument> = written.into_iter().map(|w| w.document).collect();
-    let catalogue = Catalogue::look_up(client, &documents).await?;
     let held = client.policies().await?.policies;
     let current: Vec<PolicyRevision> = held.into_iter().map(|policy| policy.revision).collect();
+    let catalogue = Catalogue::look_up(client, &documents, &current).await?;
     let nodes = client.nodes().await?.nodes;
     let nodes: Vec<NodeFacts> = nodes
         .into_iter()
@@ -75,7 +75,8 @@ pub(crate) async fn prepare(client: &Client, file: &Path) -> anyhow::Result<Prep
         node.interfaces.is_empty() && changed.iter().any(|r| r.nodes.matches(&node.labels))
     });
     let unknown = silent.map(|node| node.name.to_string()).collect();
-    let plan = Plan { policies, nodes: diffs, conflicts, fleet: nodes.len(), unknown };
+    let warnings = catalogue.warnings;
+    let plan = Plan { policies, nodes: diffs, conflicts, fleet: nodes.len(), unknown, warnings };
     Ok(Prepared { plan, changed })
 }
 

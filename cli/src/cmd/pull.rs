@@ -2,7 +2,6 @@
 
 use crate::bundle::Bundle;
 use crate::cmd::Session;
-use crate::download::Blobs;
 use crate::exit::Ends;
 use crate::oci_folder;
 use crate::render::paint;
@@ -12,8 +11,6 @@ use anyhow::Context as _;
 use serde::Serialize;
 use skep_artifact::digest::Digest;
 use skep_artifact::key::PublicKey;
-use skep_artifact::layout;
-use skep_artifact::manifest::Arch;
 use skep_trust::VerifiedPackage;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +68,7 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let package = bundle
         .verify(&trust.policy, session.now())
         .with_context(|| format!("{name} {version} was not written."))?;
-    add_referrers(&mut bundle.blobs, &package);
+    bundle.complete(&package);
     let objects = oci_folder::write(&folder, &package, &bundle)?;
     let pulled = Pulled {
         name: name.to_string(),
@@ -105,26 +102,4 @@ fn text(pulled: &Pulled, package: &VerifiedPackage) -> String {
         pulled.folder.display(),
         objects.join(" ")
     )
-}
-
-/// The documents hang on the index by small manifests that follow from it. They are made here
-/// rather than downloaded, because nobody signed them.
-fn add_referrers(blobs: &mut Blobs, package: &VerifiedPackage) {
-    let readme = layout::open(package.index_digest(), &|digest| blobs.get(digest))
-        .ok()
-        .and_then(|opened| opened.readme);
-    let claims = &package.manifest().objects;
-    let verified = |arch: &[Arch]| arch.first().and_then(|arch| package.object(arch.as_str()));
-    let objects: Vec<_> =
-        claims.iter().filter_map(|c| Some((c.path.as_str(), verified(&c.arch)?))).collect();
-    let objects: Vec<(&str, &[u8])> =
-        objects.iter().map(|(path, object)| (*path, object.bytes())).collect();
-    let Ok(rebuilt) = layout::build(package.manifest(), &objects, readme.as_deref()) else {
-        return;
-    };
-    if rebuilt.index.digest == package.index_digest() {
-        for blob in rebuilt.referrers {
-            blobs.add(blob.bytes);
-        }
-    }
 }

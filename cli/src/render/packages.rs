@@ -1,7 +1,7 @@
 //! Packages: search results, one package, one version, a namespace. Refuses to know a clock.
 
 use crate::render::table::{Cell, layout};
-use crate::render::{facts, paint, units};
+use crate::render::{facts, life, paint, units};
 use skep_api::v1::namespaces::NamespaceInfo;
 use skep_api::v1::packages::{
     PackageDetail, PackagePage, PackageSummary, PublishReceipt, VersionDetail, VersionSummary,
@@ -38,7 +38,10 @@ fn row(package: &PackageSummary, now: i64) -> Vec<Cell> {
         Cell::new(package.lowest_kernel.clone().unwrap_or_else(|| "?".to_owned())),
         Cell::number(units::count(package.installs)),
         Cell::new(units::ago(package.published_at, now)),
-        Cell::new(&package.description),
+        match &package.deprecated {
+            None => Cell::new(&package.description),
+            Some(why) => Cell::new(format!("deprecated: {}", life::why(why))).paint(paint::honey),
+        },
     ]
 }
 
@@ -71,6 +74,7 @@ pub(crate) fn detail(detail: &PackageDetail, now: i64) -> String {
         ("installs", units::count(package.installs)),
         ("repository", detail.repository.clone().unwrap_or_default()),
         ("keywords", detail.keywords.join(" ")),
+        ("deprecated", package.deprecated.as_ref().map(life::why).unwrap_or_default()),
     ];
     text.push_str(&pairs(&facts));
     text.push('\n');
@@ -95,8 +99,17 @@ fn version_row(version: &VersionSummary, now: i64) -> Vec<Cell> {
         Cell::new(units::ago(version.published_at, now)),
         Cell::number(units::bytes(version.size_bytes)),
         Cell::new(version.index.short()).paint(paint::slate),
-        Cell::new(if version.yanked { "yanked" } else { "" }).paint(paint::clay),
+        Cell::new(fate(version)).paint(paint::clay),
     ]
+}
+
+/// What became of a version, in a word and its reason.
+fn fate(version: &VersionSummary) -> String {
+    match (version.yanked, &version.deprecated) {
+        (true, _) => format!("yanked: {}", version.yank_message.as_deref().unwrap_or_default()),
+        (false, Some(why)) => format!("deprecated: {}", life::why(why)),
+        (false, None) => String::new(),
+    }
 }
 
 /// One version of a package.
@@ -110,7 +123,8 @@ pub(crate) fn version(detail: &VersionDetail, now: i64) -> String {
             detail.published_by
         )),
     );
-    let yanked = if detail.summary.yanked { "yes: do not install it anew" } else { "" };
+    let summary = &detail.summary;
+    let yanked = summary.yanked.then(|| summary.yank_message.clone().unwrap_or_default());
     text.push_str(&pairs(&[
         ("digest", detail.summary.index.to_string()),
         ("release", detail.summary.release.to_string()),
@@ -123,7 +137,9 @@ pub(crate) fn version(detail: &VersionDetail, now: i64) -> String {
                 detail.threshold
             ),
         ),
-        ("yanked", yanked.to_owned()),
+        ("yanked", yanked.unwrap_or_default()),
+        ("deprecated", summary.deprecated.as_ref().map(life::why).unwrap_or_default()),
+        ("deleted", detail.tombstoned.clone().unwrap_or_default()),
     ]));
     for object in &detail.facts {
         text.push('\n');

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub fleet: usize,
     /// Nodes a changed policy selects that never told their interfaces: what changes there is not known yet.
     pub unknown: Vec<String>,
+    /// What became of packages that the policies name: yanked, deprecated.
+    pub warnings: Vec<String>,
 }
 
 /// One policy of the plan.
@@ -56,8 +58,11 @@ pub(crate) fn plan(plan: &Plan) -> String {
     }
     text.push('\n');
     text.push_str(&summary(plan));
-    if !plan.conflicts.is_empty() {
+    if !plan.conflicts.is_empty() || !plan.warnings.is_empty() {
         let _ = writeln!(text, "\n{}", paint::honey("To look at before applying:"));
+        for what in &plan.warnings {
+            let _ = writeln!(text, "  {} {what}", paint::honey("!"));
+        }
         for (what, nodes) in by_conflict(&plan.conflicts) {
             let _ = writeln!(text, "  {} {what} {}", paint::honey("!"), paint::dim(&nodes));
         }

@@ -27,6 +27,7 @@ pub(crate) fn summary() -> PackageSummary {
         signed_by: vec!["7c1f09aabb".into(), "01ab99ffee".into()],
         installs: 3,
         published_at: 1_790_000_000,
+        deprecated: None,
     }
 }
 
@@ -37,6 +38,8 @@ fn version_summary() -> VersionSummary {
         index: digest(b"index"),
         published_at: 1_790_000_000,
         yanked: false,
+        yank_message: None,
+        deprecated: None,
         size_bytes: 10_035,
     }
 }
@@ -63,6 +66,7 @@ pub(crate) fn version() -> VersionDetail {
         threshold: 2,
         role_version: 7,
         published_by: "ci".into(),
+        tombstoned: None,
     }
 }
 

@@ -1,33 +1,60 @@
-//! Removes blobs that no version names and that were uploaded more than a day ago. Refuses to
-//! touch anything younger: its publish may be on the way.
+//! Removes blobs that no version names and that were uploaded more than a day ago, and stored bytes
+//! that the database does not know. Refuses to touch anything younger: its publish may be on the way.
 
 use crate::app::App;
 use crate::blob::BlobError;
 use crate::error::ApiError;
+use crate::maintenance::Progress;
+use skep_artifact::digest::Digest;
+use std::sync::atomic::Ordering;
 
 /// How long an upload may wait for its publish, in seconds.
 pub const UNUSED_SECS: i64 = 86_400;
 /// Blobs per round under the lock: uploads wait no longer than a few milliseconds.
 const BATCH: u32 = 100;
 
-/// Collects everything that is due at `now`; returns how many blobs went.
+/// Collects everything that is due at `now`, while the server goes on; returns how many blobs went.
 ///
 /// # Errors
-/// [`ApiError`]; what was not removed is found again next time, except for files whose removal
-/// failed after their record went: those are overwritten by the next upload of the same bytes.
-pub async fn run(app: &App, now: i64) -> Result<usize, ApiError> {
+/// [`ApiError`]; what was not removed is found again next time.
+pub async fn run(app: &App, now: i64, progress: &Progress) -> Result<usize, ApiError> {
+    progress.total.store(app.store.count_blobs().await?, Ordering::Relaxed);
     let mut removed = 0;
     loop {
         let _alone = app.collecting.write().await;
         let batch = app.store.forget_unused_blobs(now - UNUSED_SECS, BATCH).await?;
         if batch.is_empty() {
-            return Ok(removed);
+            break;
         }
         removed += batch.len();
-        let blobs = app.blobs.clone();
-        let removing = tokio::task::spawn_blocking(move || {
-            batch.iter().try_for_each(|digest| blobs.remove_blocking(digest))
-        });
-        removing.await.map_err(|source| BlobError::Cancelled { source })??;
+        progress.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        remove(app, batch).await?;
     }
+    Ok(removed + unknown(app).await?)
+}
+
+/// A crash between storing bytes and noting them leaves a file that nothing names.
+async fn unknown(app: &App) -> Result<usize, ApiError> {
+    let mut removed = 0;
+    for digest in app.blobs.stored().await? {
+        if app.store.knows_blob(&digest).await? {
+            continue;
+        }
+        let old = app.blobs.age_blocking(&digest).is_some_and(|age| age > UNUSED_SECS as u64);
+        // Looked up once more alone: an upload of the same bytes may have noted them meanwhile.
+        let _alone = app.collecting.write().await;
+        if old && !app.store.knows_blob(&digest).await? {
+            remove(app, vec![digest]).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+async fn remove(app: &App, batch: Vec<Digest>) -> Result<(), BlobError> {
+    let blobs = app.blobs.clone();
+    let removing = tokio::task::spawn_blocking(move || {
+        batch.iter().try_for_each(|digest| blobs.remove_blocking(digest))
+    });
+    removing.await.map_err(|source| BlobError::Cancelled { source })?
 }

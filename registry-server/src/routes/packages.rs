@@ -3,7 +3,7 @@
 use super::extract::{ApiJson, ApiPath, ApiQuery, name, package};
 use crate::app::App;
 use crate::auth::Publisher;
-use crate::error::ApiError;
+use crate::error::{ApiError, RequestError};
 use crate::publish;
 use crate::store::listing::{Cursor, Listing, Words};
 use axum::Json;
@@ -55,12 +55,16 @@ pub async fn list(
 /// One package with its versions
 #[utoipa::path(get, path = "/v1/packages/{namespace}/{name}", tag = "packages", security(()),
     params(("namespace" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = PackageDetail), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = PackageDetail), (status = 404, body = ErrorBody),
+        (status = 410, body = ErrorBody)))]
 pub async fn show(
     State(app): State<App>,
     ApiPath((namespace, short)): ApiPath<(String, String)>,
 ) -> Result<Json<PackageDetail>, ApiError> {
     let name = package(&namespace, &short)?;
+    if let Some(message) = app.store.tombstone(&name).await? {
+        return Err(RequestError::Gone { what: name.to_string(), message }.into());
+    }
     let missing = || ApiError::not_found(format!("Package {name}"));
     let mut summary = app.store.package(&name).await?.ok_or_else(missing)?;
     summary.installs = app.fleet.installs(&name);

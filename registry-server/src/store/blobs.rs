@@ -1,7 +1,16 @@
 //! Which blobs are stored and since when. Refuses to know where their bytes are.
 
-use super::{Store, StoreError, digest, failed, signed};
+use super::{Store, StoreError, digest, failed, parsed, signed, unsigned};
 use skep_artifact::digest::Digest;
+use skep_artifact::name::PackageName;
+
+/// A noted blob, and one of the packages that hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBlob {
+    pub digest: Digest,
+    /// `None` for an upload that no version names.
+    pub package: Option<PackageName>,
+}
 
 impl Store {
     /// Notes an upload; a repeated one renews the time from which an unused blob is kept.
@@ -62,6 +71,18 @@ impl Store {
         rows.iter().map(|row| digest(row)).collect()
     }
 
+    /// How many blobs are noted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_blobs(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM blobs")
+            .fetch_one(&self.read)
+            .await
+            .map_err(failed("count blobs"))?;
+        unsigned("count", count)
+    }
+
     /// Every blob after `after`, in order, at most `most`.
     ///
     /// # Errors
@@ -70,15 +91,21 @@ impl Store {
         &self,
         after: Option<&Digest>,
         most: u32,
-    ) -> Result<Vec<Digest>, StoreError> {
+    ) -> Result<Vec<HeldBlob>, StoreError> {
         let from = after.map(|d| d.as_bytes().to_vec()).unwrap_or_default();
-        let list = "SELECT digest FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $2";
-        let rows: Vec<Vec<u8>> = sqlx::query_scalar(list)
+        let list = "SELECT b.digest, (SELECT min(p.name) FROM version_blobs v \
+             JOIN packages p ON p.id = v.package_id WHERE v.digest = b.digest) \
+             FROM blobs b WHERE b.digest > $1 ORDER BY b.digest LIMIT $2";
+        let rows: Vec<(Vec<u8>, Option<String>)> = sqlx::query_as(list)
             .bind(from)
             .bind(i64::from(most))
             .fetch_all(&self.read)
             .await
             .map_err(failed("list blobs"))?;
-        rows.iter().map(|row| digest(row)).collect()
+        let read = |(bytes, package): (Vec<u8>, Option<String>)| {
+            let package = package.map(|name| parsed("package name", &name)).transpose()?;
+            Ok(HeldBlob { digest: digest(&bytes)?, package })
+        };
+        rows.into_iter().map(read).collect()
     }
 }

@@ -82,7 +82,7 @@ impl Store {
 
         let mut select = Sql::new(
             "SELECT p.id, m.rank, p.name, p.version, p.description, p.license, p.hooks, \
-             p.lowest_kernel, p.signed_by, p.published_at ",
+             p.lowest_kernel, p.signed_by, p.published_at, p.deprecated, p.deprecated_for ",
         );
         push_matching(&mut select, self.dialect, listing);
         if let Some(after) = listing.after {
@@ -110,12 +110,12 @@ fn push_matching(sql: &mut Sql, dialect: Dialect, listing: &Listing) {
         Some(words) => {
             sql.push("FROM ");
             search_index::push_matches(sql, dialect, words);
-            sql.push(" m JOIN packages p ON p.id = m.id WHERE 1 = 1");
+            sql.push(" m JOIN packages p ON p.id = m.id WHERE p.tombstone IS NULL");
         }
         None => {
             sql.push(
                 "FROM packages p CROSS JOIN (SELECT CAST(0.0 AS DOUBLE PRECISION) AS rank) m \
-                 WHERE 1 = 1",
+                 WHERE p.tombstone IS NULL",
             );
         }
     }

@@ -18,7 +18,7 @@ macro_rules! select_namespaces {
     ($rest:literal) => {
         concat!(
             "SELECT n.name, n.threshold, n.role_version, ",
-            "(SELECT count(*) FROM packages p WHERE p.namespace = n.name) AS packages ",
+            "(SELECT count(*) FROM packages p WHERE p.namespace = n.name AND p.tombstone IS NULL) AS packages ",
             "FROM namespaces n ",
             $rest
         )

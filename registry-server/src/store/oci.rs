@@ -60,7 +60,7 @@ impl Store {
         let select = "SELECT b.digest, b.media_type, b.size_bytes FROM packages p \
              JOIN versions v ON v.package_id = p.id \
              JOIN version_blobs b ON b.version_id = v.id AND b.digest = v.index_digest \
-             WHERE p.name = $1 AND v.version = \
+             WHERE p.name = $1 AND p.tombstone IS NULL AND v.version = \
              CASE WHEN $2 = 'latest' THEN p.version ELSE $2 END";
         let row: Option<ServedRow> = sqlx::query_as(select)
             .bind(name.to_string())
@@ -122,11 +122,12 @@ impl Store {
         last: &str,
         most: u32,
     ) -> Result<Option<Vec<String>>, StoreError> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM packages WHERE name = $1")
-            .bind(name.to_string())
-            .fetch_optional(&self.read)
-            .await
-            .map_err(failed("look a package up"))?;
+        let id: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM packages WHERE name = $1 AND tombstone IS NULL")
+                .bind(name.to_string())
+                .fetch_optional(&self.read)
+                .await
+                .map_err(failed("look a package up"))?;
         let Some(id) = id else { return Ok(None) };
         let select = "SELECT version FROM versions \
              WHERE package_id = $1 AND version > $2 ORDER BY version LIMIT $3";

@@ -1,6 +1,7 @@
 //! Looking packages and their versions up. Refuses to know signatures, ELF files, and how a
 //! version comes to be.
 
+use super::life::deprecation;
 use super::{Store, StoreError, digest, failed, from_json, parsed, unsigned};
 use skep_api::v1::packages::{PackageSummary, VersionDetail, VersionSummary};
 use skep_artifact::name::{PackageName, Version};
@@ -15,6 +16,8 @@ pub(super) struct PackageRow {
     lowest_kernel: Option<String>,
     signed_by: String,
     published_at: i64,
+    deprecated: Option<String>,
+    deprecated_for: Option<String>,
 }
 
 impl PackageRow {
@@ -30,6 +33,7 @@ impl PackageRow {
             signed_by: from_json("key ids", &self.signed_by)?,
             installs: 0,
             published_at: self.published_at,
+            deprecated: deprecation(self.deprecated, self.deprecated_for.as_deref())?,
         })
     }
 }
@@ -41,7 +45,21 @@ struct VersionRow {
     index_digest: Vec<u8>,
     published_at: i64,
     yanked: i64,
+    yank_message: Option<String>,
+    deprecated: Option<String>,
+    deprecated_for: Option<String>,
     size_bytes: i64,
+}
+
+/// The columns of a [`VersionRow`] as one text, for the two statements that read them.
+macro_rules! select_versions {
+    ($rest:literal) => {
+        concat!(
+            "SELECT v.version, v.release, v.index_digest, v.published_at, v.yanked, ",
+            "v.yank_message, v.deprecated, v.deprecated_for, v.size_bytes",
+            $rest
+        )
+    };
 }
 
 impl VersionRow {
@@ -52,6 +70,8 @@ impl VersionRow {
             index: digest(&self.index_digest)?,
             published_at: self.published_at,
             yanked: self.yanked != 0,
+            yank_message: self.yank_message,
+            deprecated: deprecation(self.deprecated, self.deprecated_for.as_deref())?,
             size_bytes: unsigned("size", self.size_bytes)?,
         })
     }
@@ -68,16 +88,18 @@ struct DetailRow {
     threshold: i64,
     role_version: i64,
     published_by: String,
+    tombstone: Option<String>,
 }
 
 impl Store {
-    /// The listing row of a package.
+    /// The listing row of a package; a deleted one has none.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn package(&self, name: &PackageName) -> Result<Option<PackageSummary>, StoreError> {
         let select = "SELECT name, version, description, license, hooks, lowest_kernel, \
-             signed_by, published_at FROM packages WHERE name = $1";
+             signed_by, published_at, deprecated, deprecated_for FROM packages \
+             WHERE name = $1 AND tombstone IS NULL";
         let row: Option<PackageRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .fetch_optional(&self.read)
@@ -91,9 +113,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn versions(&self, name: &PackageName) -> Result<Vec<VersionSummary>, StoreError> {
-        let select = "SELECT v.version, v.release, v.index_digest, v.published_at, v.yanked, \
-             v.size_bytes FROM versions v JOIN packages p ON p.id = v.package_id \
-             WHERE p.name = $1 ORDER BY v.release DESC";
+        let select = select_versions!(
+            " FROM versions v JOIN packages p ON p.id = v.package_id \
+             WHERE p.name = $1 ORDER BY v.release DESC"
+        );
         let rows: Vec<VersionRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .fetch_all(&self.read)
@@ -111,10 +134,11 @@ impl Store {
         name: &PackageName,
         version: &Version,
     ) -> Result<Option<VersionDetail>, StoreError> {
-        let select = "SELECT v.version, v.release, v.index_digest, v.published_at, v.yanked, \
-             v.size_bytes, v.manifest, v.facts, v.readme_html, v.signed_by, v.threshold, \
-             v.role_version, v.published_by FROM versions v JOIN packages p ON p.id = v.package_id \
-             WHERE p.name = $1 AND v.version = $2";
+        let select = select_versions!(
+            ", v.manifest, v.facts, v.readme_html, v.signed_by, v.threshold, v.role_version, \
+             v.published_by, p.tombstone FROM versions v JOIN packages p ON p.id = v.package_id \
+             WHERE p.name = $1 AND v.version = $2"
+        );
         let row: Option<DetailRow> = sqlx::query_as(select)
             .bind(name.to_string())
             .bind(version.to_string())
@@ -132,6 +156,7 @@ impl Store {
             threshold: u32::try_from(row.threshold).unwrap_or(u32::MAX),
             role_version: unsigned("role version", row.role_version)?,
             published_by: row.published_by,
+            tombstoned: row.tombstone,
         }))
     }
 }

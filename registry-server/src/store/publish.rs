@@ -1,10 +1,9 @@
 //! The one transaction that makes a version visible. Refuses to know signatures and ELF files:
 //! what it is given was verified.
 
-use super::search_index::{self, SearchTexts};
+use super::shown::{self, Shown};
 use super::{Change, Store, StoreError, digest, failed, parsed, signed, to_json, unsigned};
 use skep_artifact::digest::Digest;
-use skep_artifact::hook::Hook;
 use skep_artifact::name::{Namespace, PackageName, Version};
 use skep_artifact::object::ObjectFacts;
 
@@ -27,15 +26,6 @@ pub struct NewVersion {
     pub readme_html: String,
     pub blobs: Vec<NewBlob>,
     pub shown: Shown,
-}
-
-/// What listings and searches show and look through.
-pub struct Shown {
-    pub description: String,
-    pub license: String,
-    pub hooks: Vec<Hook>,
-    pub lowest_kernel: Option<String>,
-    pub keywords: Vec<String>,
 }
 
 /// One blob of a version and how the OCI API serves it.
@@ -68,6 +58,8 @@ pub enum PublishConflict {
     ReleaseNotNewer { highest: u64 },
     #[error("blob {digest} is not stored")]
     BlobGone { digest: Digest },
+    #[error("the package was deleted: {message}")]
+    Tombstoned { message: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -84,44 +76,69 @@ impl Store {
         before_commit: impl FnOnce(),
     ) -> Result<(), PublishConflict> {
         let mut change = self.begin().await?;
-        let package = find_package(&mut change, &new.name).await?;
-        if let Some(package) = &package {
-            refuse_existing(&mut change, package.id, &new.version).await?;
-        }
+        let package = find_open_package(&mut change, new).await?;
         move_role(&mut change, new).await?;
         if let Some(package) = &package
             && package.release >= new.release
         {
             return Err(PublishConflict::ReleaseNotNewer { highest: package.release });
         }
-        let id = put_package(&mut change, new, package.as_ref()).await?;
-        let version = put_version(&mut change, id, new).await?;
-        put_blobs(&mut change, id, version, new).await?;
+        insert(&mut change, new, package.as_ref()).await?;
         before_commit();
         change.commit().await.map_err(failed("commit a version"))?;
         Ok(())
     }
 }
 
-struct FoundPackage {
+/// Writes a version and everything that hangs on it.
+pub(super) async fn insert(
+    change: &mut Change,
+    new: &NewVersion,
+    package: Option<&FoundPackage>,
+) -> Result<(), PublishConflict> {
+    let id = put_package(change, new, package).await?;
+    let version = put_version(change, id, new).await?;
+    put_blobs(change, id, version, new).await
+}
+
+/// The package of a new version, as it stands.
+pub(super) struct FoundPackage {
     id: i64,
     release: u64,
+    /// The version that listings show, and whether it is yanked.
     version: Version,
+    yanked: bool,
+    tombstone: Option<String>,
+}
+
+/// The package, if there is one; a version that exists and a package that was deleted are refused.
+pub(super) async fn find_open_package(
+    change: &mut Change,
+    new: &NewVersion,
+) -> Result<Option<FoundPackage>, PublishConflict> {
+    let Some(package) = find_package(change, &new.name).await? else { return Ok(None) };
+    if let Some(message) = package.tombstone {
+        return Err(PublishConflict::Tombstoned { message });
+    }
+    refuse_existing(change, package.id, &new.version).await?;
+    Ok(Some(package))
 }
 
 async fn find_package(
     change: &mut Change,
     name: &PackageName,
 ) -> Result<Option<FoundPackage>, StoreError> {
-    let row: Option<(i64, i64, String)> =
-        sqlx::query_as("SELECT id, release, version FROM packages WHERE name = $1")
-            .bind(name.to_string())
-            .fetch_optional(&mut **change)
-            .await
-            .map_err(failed("look a package up"))?;
-    row.map(|(id, release, version)| {
+    let select = "SELECT p.id, p.release, p.version, p.tombstone, v.yanked FROM packages p \
+         JOIN versions v ON v.package_id = p.id AND v.version = p.version WHERE p.name = $1";
+    let row: Option<(i64, i64, String, Option<String>, i64)> = sqlx::query_as(select)
+        .bind(name.to_string())
+        .fetch_optional(&mut **change)
+        .await
+        .map_err(failed("look a package up"))?;
+    row.map(|(id, release, version, tombstone, yanked)| {
         let release = unsigned("release", release)?;
-        Ok(FoundPackage { id, release, version: parsed("version", &version)? })
+        let (version, yanked) = (parsed("version", &version)?, yanked != 0);
+        Ok(FoundPackage { id, release, version, yanked, tombstone })
     })
     .transpose()
 }
@@ -164,7 +181,10 @@ async fn move_role(change: &mut Change, new: &NewVersion) -> Result<(), PublishC
     Err(PublishConflict::RoleMoved { current })
 }
 
-async fn role_version(change: &mut Change, namespace: &Namespace) -> Result<u64, StoreError> {
+pub(super) async fn role_version(
+    change: &mut Change,
+    namespace: &Namespace,
+) -> Result<u64, StoreError> {
     let current: Option<i64> =
         sqlx::query_scalar("SELECT role_version FROM namespaces WHERE name = $1")
             .bind(namespace.as_str())
@@ -174,12 +194,6 @@ async fn role_version(change: &mut Change, namespace: &Namespace) -> Result<u64,
     unsigned("role version", current.unwrap_or(0))
 }
 
-/// Whether a listing should show `candidate` rather than `current`: the higher one, and a finished
-/// version rather than a pre-release.
-fn is_shown_before(candidate: &Version, current: &Version) -> bool {
-    (candidate.pre.is_empty(), candidate) > (current.pre.is_empty(), current)
-}
-
 async fn put_package(
     change: &mut Change,
     new: &NewVersion,
@@ -187,12 +201,15 @@ async fn put_package(
 ) -> Result<i64, StoreError> {
     let id = match existing {
         None => add_package(change, new).await?,
-        Some(package) if is_shown_before(&new.version, &package.version) => {
+        Some(package)
+            if package.yanked || shown::is_shown_before(&new.version, &package.version) =>
+        {
             show_version(change, new, package.id).await?;
             package.id
         }
         Some(package) => {
-            sqlx::query("UPDATE packages SET release = $1 WHERE id = $2")
+            let raise = "UPDATE packages SET release = $1 WHERE id = $2 AND release < $1";
+            sqlx::query(raise)
                 .bind(signed("release", new.release)?)
                 .bind(package.id)
                 .execute(&mut **change)
@@ -201,7 +218,7 @@ async fn put_package(
             return Ok(package.id);
         }
     };
-    put_search(change, id, new).await?;
+    shown::put_search(change, id, &new.name, &new.shown).await?;
     Ok(id)
 }
 
@@ -226,7 +243,7 @@ async fn add_package(change: &mut Change, new: &NewVersion) -> Result<i64, Store
 }
 
 async fn show_version(change: &mut Change, new: &NewVersion, id: i64) -> Result<(), StoreError> {
-    let show = "UPDATE packages SET release = $1, version = $2, description = $3, license = $4, \
+    let show = "UPDATE packages SET release = CASE WHEN release < $1 THEN $1 ELSE release END, version = $2, description = $3, license = $4, \
          hooks = $5, lowest_kernel = $6, signed_by = $7, published_at = $8 WHERE id = $9";
     sqlx::query(show)
         .bind(signed("release", new.release)?)
@@ -242,28 +259,6 @@ async fn show_version(change: &mut Change, new: &NewVersion, id: i64) -> Result<
         .await
         .map_err(failed("show a version of a package"))?;
     Ok(())
-}
-
-async fn put_search(change: &mut Change, id: i64, new: &NewVersion) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM package_hooks WHERE package_id = $1")
-        .bind(id)
-        .execute(&mut **change)
-        .await
-        .map_err(failed("replace a package's hooks"))?;
-    for hook in &new.shown.hooks {
-        sqlx::query("INSERT INTO package_hooks (package_id, hook) VALUES ($1, $2)")
-            .bind(id)
-            .bind(hook.to_string())
-            .execute(&mut **change)
-            .await
-            .map_err(failed("write a package's hook"))?;
-    }
-    let texts = SearchTexts {
-        name: new.name.to_string(),
-        description: new.shown.description.clone(),
-        keywords: new.shown.keywords.join(" "),
-    };
-    search_index::put(change, id, &texts).await
 }
 
 async fn put_version(
@@ -334,25 +329,5 @@ fn blob_gone(source: sqlx::Error, digest: Digest, what: &'static str) -> Publish
             PublishConflict::BlobGone { digest }
         }
         _ => failed(what)(source).into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(candidate: &str, current: &str, expected: bool) {
-        let shown = is_shown_before(&candidate.parse().unwrap(), &current.parse().unwrap());
-        assert_eq!(shown, expected, "{candidate} before {current}");
-    }
-
-    #[test]
-    fn a_listing_shows_the_highest_finished_version() {
-        check("1.1.0", "1.0.0", true);
-        check("1.0.1", "1.1.0", false);
-        check("2.0.0-rc.1", "1.9.0", false);
-        check("1.0.0", "2.0.0-rc.1", true);
-        check("2.0.0-rc.2", "2.0.0-rc.1", true);
     }
 }

@@ -94,6 +94,20 @@ pub(super) async fn put(
     }
 }
 
+/// Takes a package out of the index.
+pub(super) async fn forget(change: &mut Change, package: i64) -> Result<(), StoreError> {
+    let forget = match change.dialect {
+        Dialect::Sqlite => "DELETE FROM package_search WHERE rowid = $1",
+        Dialect::Postgres => "DELETE FROM package_search WHERE package_id = $1",
+    };
+    sqlx::query(forget)
+        .bind(package)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("take a package out of the search"))?;
+    Ok(())
+}
+
 async fn put_fts5(
     change: &mut Change,
     package: i64,

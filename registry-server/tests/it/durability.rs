@@ -64,7 +64,12 @@ async fn killed_at_any_point_of_a_publish_the_version_is_there_or_not_and_never_
             namespace: publisher.namespace.clone(),
             key: publisher.key.clone(),
         };
-        let result = cut.publish(&package).await;
+        // One road in pieces, one whole: the points of both are passed.
+        let pieces = cut.upload_in_pieces(&package.blobs).await;
+        let result = match pieces {
+            Ok(()) => cut.publish(&package).await.map(drop),
+            broken => broken,
+        };
         assert!(matches!(result, Err(ClientError::Unreachable { .. })), "{point:?}: {result:?}");
         let status = server.child.wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{point:?}");

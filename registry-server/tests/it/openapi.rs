@@ -10,6 +10,7 @@ const PUBLIC: &[&str] = &[
     "GET /v1/packages",
     "GET /v1/packages/{namespace}/{name}",
     "GET /v1/packages/{namespace}/{name}/{version}",
+    "GET /v1/packages/{namespace}/{name}/history",
     "GET /v1/namespaces",
     "GET /v1/namespaces/{namespace}",
     "GET /v1/namespaces/{namespace}/role",

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use skep_api::client::{Client, ClientConfig, ClientError};
+use skep_api::client::{Client, ClientConfig, ClientError, Piece};
 use skep_api::v1::namespaces::ClaimNamespace;
 use skep_api::v1::packages::{PublishReceipt, PublishRequest};
 use skep_api::v1::tokens::{CreateToken, Scope};
@@ -150,6 +150,19 @@ impl Publisher {
         for blob in blobs.all() {
             let (body, len) = (blob.bytes.clone(), blob.bytes.len() as u64);
             self.client.put_blob(&blob.digest, body, len).await?;
+        }
+        Ok(())
+    }
+
+    /// The same in two pieces each, as a large blob travels.
+    pub(crate) async fn upload_in_pieces(&self, blobs: &PackageBlobs) -> Result<(), ClientError> {
+        for blob in blobs.all() {
+            let (of, mut at) = (blob.bytes.len(), 0);
+            for end in [of / 2, of] {
+                let piece = Piece { offset: at as u64, bytes: (end - at) as u64, of: of as u64 };
+                self.client.upload_piece(&blob.digest, piece, blob.bytes[at..end].to_vec()).await?;
+                at = end;
+            }
         }
         Ok(())
     }

@@ -63,6 +63,7 @@ fn sample() -> Plan {
         conflicts: vec![same("edge-07"), same("edge-08"), same("edge-09")],
         fleet: 3,
         unknown: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
