@@ -1,7 +1,9 @@
 //! The typed HTTP client of the API. Refuses to know where tokens are kept and how errors are
 //! shown.
 
+mod attestations;
 mod life;
+mod log;
 mod maintenance;
 mod packages;
 mod trust;

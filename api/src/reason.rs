@@ -45,6 +45,13 @@ pub mod code {
     pub const TRUST_ROOT_MISSING: &str = "trust.no_root";
     pub const POLICY_REFUSED: &str = "policy.refused";
     pub const POLICY_STALE: &str = "policy.revision_not_newer";
+    pub const ATTESTATION_MEDIA_TYPE: &str = "attestation.media_type";
+    pub const ATTESTATION_DOCUMENT: &str = "attestation.malformed";
+    pub const ATTESTATION_TOO_MANY: &str = "attestation.too_many";
+    pub const ATTESTATION_EXISTS: &str = "attestation.exists";
+    pub const LOG_NOT_WITNESSED: &str = "log.not_witnessed";
+    pub const LOG_OTHER_HISTORY: &str = "log.other_history";
+    pub const LOG_NO_COSIGNATURE: &str = "log.no_cosignature";
     pub const NODE_TOKEN: &str = "node.token_refused";
     pub const NODE_EXISTS: &str = "node.name_taken";
 }

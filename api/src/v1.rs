@@ -1,8 +1,10 @@
 //! Version 1 of the wire, one file per resource.
 
+pub mod attestations;
 pub mod chains;
 pub mod drops;
 pub mod life;
+pub mod log;
 pub mod maintenance;
 pub mod namespaces;
 pub mod nodes;

@@ -10,6 +10,7 @@ pub mod json;
 pub mod key;
 pub mod layout;
 pub mod limits;
+pub mod log;
 pub mod manifest;
 pub mod name;
 pub mod object;

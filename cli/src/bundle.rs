@@ -1,17 +1,22 @@
 //! A package with everything it is verified with: its blobs and its namespace's role file. Refuses to
 //! know whom to trust.
 
+use crate::attesting;
 use crate::download::{self, Blobs};
 use crate::exit::Ends;
 use crate::output::Output;
 use crate::render::life;
 use crate::resolve::Reference;
+use crate::seen_log::SeenLog;
+use crate::settings::Settings;
 use skep_api::client::Client;
 use skep_artifact::digest::Digest;
 use skep_artifact::layout;
 use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
 use skep_artifact::manifest::Arch;
-use skep_trust::{Floors, NodePolicy, Refusal, VerifiedPackage, Wanted, verify_package};
+use skep_trust::{
+    Beside, Floors, LogPolicy, NodePolicy, Refusal, VerifiedPackage, Wanted, verify_package,
+};
 
 /// The namespace's role file beside a package on disk: its signature. `skep sign` and `skep pull` write it.
 pub(crate) const ROLE_FILE: &str = "skep.role.json";
@@ -22,6 +27,8 @@ pub(crate) struct Bundle {
     /// Signed by the publisher, or not: verifying tells.
     pub role: Vec<u8>,
     pub blobs: Blobs,
+    /// What came with it, for policies that ask for more than signatures.
+    pub beside: Beside,
 }
 
 impl Bundle {
@@ -31,7 +38,33 @@ impl Bundle {
     /// [`Refusal`] names the check.
     pub(crate) fn verify(&self, policy: &NodePolicy, now: i64) -> Result<VerifiedPackage, Refusal> {
         let fetched = |digest: &Digest| self.blobs.get(digest);
-        verify_package(policy, &self.role, &fetched, &self.wanted, &Floors::default(), now)
+        let floors = Floors::default();
+        verify_package(policy, &self.role, &fetched, &self.wanted, &floors, now, &self.beside)
+    }
+
+    /// Proves that the package is in the registry's log, which must continue what was seen here before, and keeps the
+    /// proof for policies that ask for it.
+    ///
+    /// # Errors
+    /// The check that refused, or a registry that fails.
+    pub(crate) async fn prove(
+        &mut self,
+        client: &Client,
+        settings: &Settings,
+        policy: &NodePolicy,
+        out: Output,
+    ) -> anyhow::Result<u64> {
+        let named = policy.log().map(LogPolicy::key);
+        let mut log = SeenLog::open(client, settings, named, out).await?;
+        if let Some(policy) = policy.log() {
+            log = log.under(policy);
+        }
+        self.beside.attestations = attesting::envelopes(client, &self.wanted).await?;
+        let evidence = log.prove(client, &self.wanted).await?;
+        let index = evidence.index;
+        self.beside.log = Some(evidence);
+        self.beside.memory = log.memory;
+        Ok(index)
     }
 
     /// The documents hang on the index by small manifests that follow from it. They are made here
@@ -81,6 +114,6 @@ impl Bundle {
         let blobs = download::download(client, name, detail.summary.index, &bar).await?;
         bar.finish_and_clear();
         let wanted = Wanted { name: name.clone(), version, index: detail.summary.index };
-        Ok(Self { wanted, role: role.to_vec(), blobs })
+        Ok(Self { wanted, role: role.to_vec(), blobs, beside: Beside::default() })
     }
 }

@@ -2,12 +2,14 @@
 
 mod admin;
 mod apply;
+mod attest;
 mod build;
 mod completion;
 mod deprecate;
 mod info;
 mod inspect;
 mod key;
+mod log;
 mod login;
 mod namespace;
 mod new;
@@ -99,6 +101,12 @@ enum Command {
     /// Look after a running registry
     #[command(subcommand)]
     Admin(admin::Command),
+    /// Attest where a version comes from, what is in it, on which kernels it was verified
+    #[command(subcommand)]
+    Attest(Box<attest::Command>),
+    /// Verify, watch and witness the registry's transparency log
+    #[command(subcommand)]
+    Log(log::Command),
     /// Claim and show namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
@@ -162,6 +170,8 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Deprecate(args) => deprecate::run(&args, &session).await,
         Command::Package(command) => package::run(&command, &session).await,
         Command::Admin(command) => admin::run(&command, &session).await,
+        Command::Attest(command) => attest::run(&command, &session).await,
+        Command::Log(command) => log::run(&command, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
         Command::Login(args) => login::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,

@@ -42,6 +42,15 @@ pub(crate) const TASK_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of one answer of the local agent: 64 chains of 64 members with their counters.
 pub(crate) const AGENT_ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
+/// Files that a provenance statement names: a package with its tests and examples has some dozens.
+pub(crate) const MATERIALS_MAX: usize = 256;
+
+/// Bytes of one such file.
+pub(crate) const MATERIAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of what is remembered of a log: its newest checkpoint with a hundred cosignatures, as JSON.
+pub(crate) const LOG_STATE_BYTES_MAX: u64 = 256 * 1024;
+
 /// How long the local agent may take to answer. Taking off every chain of a large host takes seconds.
 pub(crate) const AGENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 

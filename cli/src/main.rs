@@ -3,6 +3,7 @@
 //! Starts, hands over to one subcommand, and turns what went wrong into one message and one exit
 //! code. Refuses to know what any subcommand does.
 
+mod attesting;
 mod bundle;
 mod cmd;
 mod compile;
@@ -20,6 +21,7 @@ mod project;
 mod publishing;
 mod render;
 mod resolve;
+mod seen_log;
 mod settings;
 mod trusting;
 mod uploading;

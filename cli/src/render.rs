@@ -1,11 +1,13 @@
 //! What people see, made from what is known. Pure: refuses to know files, sockets, clocks and
 //! whether colours are wanted (the writer strips them).
 
+pub(crate) mod attestations;
 pub(crate) mod chain;
 pub(crate) mod drops;
 pub(crate) mod facts;
 pub(crate) mod fault;
 pub(crate) mod life;
+pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod packages;
 pub(crate) mod paint;

@@ -207,6 +207,12 @@ impl Settings {
         Ok(self.file()?.with_file_name("trust.toml"))
     }
 
+    /// Where what was seen of a registry's log is kept; nowhere without a home folder.
+    pub(crate) fn log_state(&self, server: &str) -> Option<PathBuf> {
+        let name = skep_artifact::Digest::of(server.as_bytes()).hex();
+        Some(self.file.as_deref()?.with_file_name(format!("log-{}.json", &name[..16])))
+    }
+
     fn file(&self) -> Result<&Path, SettingsError> {
         self.file.as_deref().ok_or(SettingsError::NoHome)
     }
@@ -278,7 +284,7 @@ fn read_small(path: &Path) -> Result<String, SettingsError> {
 }
 
 /// Replaces a file in one step; only its owner may read it.
-fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut draft = path.as_os_str().to_owned();

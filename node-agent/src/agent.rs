@@ -9,12 +9,13 @@ use crate::facts;
 use crate::fetch::{Fetched, Fetcher, Needed};
 use crate::interfaces::Watch;
 use crate::link::{Contact, Offered, Poll, Reports};
+use crate::log::Checkpointed;
 use crate::metrics_server::{self, About};
 use crate::node::{Node, NodeError, Parts};
 use crate::observe;
 use crate::report::{self, Due};
 use crate::socket::{self, Question};
-use crate::tuf::{Heard, Kept, Mirror, Refresher};
+use crate::tuf::Heard;
 use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
 use skep_api::v1::sync::{Have, Report};
@@ -29,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 mod answers;
+mod tasks;
 
 /// How often counters are read while packets move.
 const LIVELY_PERIOD: Duration = Duration::from_secs(2);
@@ -172,6 +174,7 @@ struct Agent {
     have: watch::Sender<Option<Have>>,
     needed: watch::Sender<Needed>,
     newest: watch::Sender<Option<Report>>,
+    log_known: watch::Sender<u64>,
     contact: watch::Receiver<Contact>,
 }
 
@@ -179,6 +182,7 @@ struct Inputs {
     offers: mpsc::Receiver<Offered>,
     fetched: mpsc::Receiver<Fetched>,
     heard: mpsc::Receiver<Heard>,
+    checkpoints: mpsc::Receiver<Checkpointed>,
     questions: mpsc::Receiver<Question>,
     /// For others in this process that ask the loop.
     asking: mpsc::Sender<Question>,
@@ -203,12 +207,15 @@ impl Agent {
         let (offers_in, offers) = mpsc::channel(1);
         let (fetched_in, fetched) = mpsc::channel(1);
         let (heard_in, heard) = mpsc::channel(1);
+        let (checkpoints_in, checkpoints) = mpsc::channel(1);
+        let (log_known, log_known_seen) = watch::channel(node.log_known());
         let (asking, questions) =
             socket::serve(&settings.socket).map_err(|source| StartError::Socket { source })?;
         let inputs = Inputs {
             offers,
             fetched,
             heard,
+            checkpoints,
             questions,
             asking,
             links: Watch::open().map_err(|source| StartError::Watch { source })?,
@@ -227,8 +234,9 @@ impl Agent {
         };
         tokio::spawn(poll.run());
         tokio::spawn(Reports { client: client.clone(), newest: newest_seen }.run());
-        refresh_trust(&settings, &client, &cache, &needed_seen, heard_in);
-        let fetcher = Fetcher { client, cache, needed: needed_seen, fetched: fetched_in };
+        tasks::refresh_trust(&settings, &client, &cache, &needed_seen, heard_in);
+        let asked = tasks::follow_log(&settings, &client, log_known_seen, checkpoints_in);
+        let fetcher = Fetcher { client, cache, needed: needed_seen, fetched: fetched_in, asked };
         tokio::spawn(fetcher.run());
         tracing::info!(
             node.id = %settings.identity.name,
@@ -248,6 +256,7 @@ impl Agent {
             have,
             needed,
             newest,
+            log_known,
             contact,
         })
     }
@@ -282,13 +291,16 @@ impl Agent {
                 }
                 Some(offered) = inputs.offers.recv() => self.take_offer(offered),
                 Some(fetched) = inputs.fetched.recv() => {
-                    self.node.fetched(fetched.package, fetched.role, fetched.result);
+                    let Fetched { package, role, beside, result } = fetched;
+                    self.node.fetched(package, role, beside, result);
+                    self.log_known.send_replace(self.node.log_known());
                     self.look_again();
                 }
                 Some(heard) = inputs.heard.recv() => {
                     self.node.heard(heard);
                     self.look_again();
                 }
+                Some(checkpointed) = inputs.checkpoints.recv() => self.take_checkpoint(&checkpointed),
                 changed = inputs.links.changed() => {
                     if let Err(error) = changed {
                         tracing::warn!("{error} Interfaces are looked at every few seconds instead.");
@@ -313,6 +325,14 @@ impl Agent {
         self.have.send_replace(self.node.seen());
         // The poll goes on whether or not it still listens.
         let _ = offered.looked_at.send(());
+    }
+
+    fn take_checkpoint(&mut self, checkpointed: &Checkpointed) {
+        if let Err(error) = self.node.checkpointed(checkpointed.from, &checkpointed.answer) {
+            tracing::error!("{}", explain(&error));
+        }
+        self.log_known.send_replace(self.node.log_known());
+        self.report();
     }
 
     /// Looks at the host less often while nothing moves.
@@ -360,27 +380,6 @@ impl Agent {
             Due::No => {}
         }
     }
-}
-
-/// Starts reading the registry's trust metadata, if the policy trusts a root.
-fn refresh_trust(
-    settings: &Settings,
-    client: &Client,
-    cache: &Cache,
-    needed: &watch::Receiver<Needed>,
-    heard: mpsc::Sender<Heard>,
-) {
-    let Some(root) = settings.root.clone() else { return };
-    let refresher = Refresher {
-        mirror: Mirror { client: client.clone(), folder: "/tuf".to_owned() },
-        cache: cache.clone(),
-        policy: settings.policy.clone(),
-        root,
-        kept: Kept::new(&settings.state),
-        needed: needed.clone(),
-        heard,
-    };
-    tokio::spawn(refresher.run());
 }
 
 fn ticks(period: Duration) -> Interval {

@@ -39,6 +39,12 @@ pub fn arch() -> &'static str {
     }
 }
 
+/// The running kernel's release, as `uname -r` says it.
+#[must_use]
+pub fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
 /// The facts that a report carries.
 #[must_use]
 pub fn gather(interfaces: &[String], features: Vec<Feature>) -> NodeFacts {

@@ -7,13 +7,17 @@ use crate::explain::explain;
 use crate::facts::chance;
 use crate::prepare::FetchResult;
 use skep_api::client::{Client, ClientError};
+use skep_api::v1::attestations::DSSE_TYPE;
+use skep_api::v1::log::{CheckpointQuery, LogProof};
 use skep_api::v1::nodes::Refused;
 use skep_api::v1::sync::Have;
 use skep_artifact::digest::Digest;
+use skep_artifact::dsse::ENVELOPE_BYTES_MAX;
 use skep_artifact::layout::{LayoutError, image_references, references};
 use skep_artifact::limits::{MANIFEST_JSON_BYTES_MAX, PACKAGE_BYTES_MAX, README_BYTES_MAX};
 use skep_artifact::name::{Namespace, PackageName};
 use skep_fleet::plan::NeededPackage;
+use skep_trust::attestation::ATTESTATIONS_MAX;
 use std::collections::BTreeSet;
 use tokio::sync::{mpsc, watch};
 
@@ -58,7 +62,30 @@ pub struct Fetched {
     pub package: NeededPackage,
     /// The namespace's role file, now in the cache, not verified.
     pub role: Option<(Namespace, Digest)>,
+    pub beside: FetchedBeside,
     pub result: FetchResult,
+}
+
+/// What came beside a package, now in the cache, not verified.
+#[derive(Default)]
+pub struct FetchedBeside {
+    /// The proof, and how many entries of the log were known when it was asked for.
+    pub log: Option<(LogProof, u64)>,
+    /// Where the proof is in the cache.
+    pub log_blob: Option<Digest>,
+    /// Envelopes in the cache.
+    pub attestations: Vec<Digest>,
+}
+
+/// What the node's policy asks for beside packages.
+#[derive(Clone)]
+pub struct AskedBeside {
+    /// Witnesses of a proof in the log; `None` when no log is followed.
+    pub log_witnesses: Option<u64>,
+    /// Entries of the log the node knows.
+    pub log_known: watch::Receiver<u64>,
+    /// Namespaces whose packages must be attested.
+    pub attested: BTreeSet<Namespace>,
 }
 
 /// What the node waits for. Another state asks anew, also for what was refused before: it may be there now.
@@ -74,6 +101,7 @@ pub struct Fetcher {
     pub cache: Cache,
     pub needed: watch::Receiver<Needed>,
     pub fetched: mpsc::Sender<Fetched>,
+    pub asked: AskedBeside,
 }
 
 impl Fetcher {
@@ -112,11 +140,52 @@ impl Fetcher {
             Ok(role) => (Some(role), self.blobs(package).await),
             Err(error) => (None, Err(error)),
         };
+        let outcome = match outcome {
+            Ok(()) => self.beside(package).await,
+            Err(error) => Err(error),
+        };
+        let (beside, outcome) = match outcome {
+            Ok(beside) => (beside, Ok(())),
+            Err(error) => (FetchedBeside::default(), Err(error)),
+        };
         let result = outcome.map_err(|error| {
             tracing::warn!(code = error.code(), "{error}");
             Refused { code: error.code().to_owned(), message: error.to_string() }
         });
-        Fetched { package: package.clone(), role, result }
+        Fetched { package: package.clone(), role, beside, result }
+    }
+
+    /// Brings the proof and the envelopes. A registry that has none is no failure here: whether they are needed is the
+    /// policy's to say.
+    async fn beside(&self, package: &NeededPackage) -> Result<FetchedBeside, FetchError> {
+        let (name, version) = (&package.package, &package.version);
+        let mut beside = FetchedBeside::default();
+        if let Some(witnesses) = self.asked.log_witnesses {
+            let from = *self.asked.log_known.borrow();
+            let query = CheckpointQuery { from, witnesses };
+            match self.client.log_proof(name, version, &query).await {
+                Ok(proof) => {
+                    let bytes = serde_json::to_vec(&proof).unwrap_or_default();
+                    let digest = Digest::of(&bytes);
+                    self.keep("the log proof", name, &digest, &bytes)?;
+                    beside.log_blob = Some(digest);
+                    beside.log = Some((proof, from));
+                }
+                Err(ClientError::Refused { status: 404, .. }) => {}
+                Err(error) => return Err(download("The log proof", name, error)),
+            }
+        }
+        if self.asked.attested.contains(name.namespace()) {
+            let failed = |source| download("The list of attestations", name, source);
+            let list = self.client.attestations(name, version).await.map_err(failed)?.attestations;
+            let dsse = list.into_iter().filter(|attestation| attestation.media_type == DSSE_TYPE);
+            for attestation in dsse.take(ATTESTATIONS_MAX) {
+                let digest = attestation.content;
+                self.blob("an attestation", name, &digest, ENVELOPE_BYTES_MAX).await?;
+                beside.attestations.push(digest);
+            }
+        }
+        Ok(beside)
     }
 
     async fn role(&self, name: &PackageName) -> Result<(Namespace, Digest), FetchError> {

@@ -1,6 +1,7 @@
 //! What the node accepted and what it last ran well, on disk: one file with a checksum, and the
 //! one before it. Refuses to know how decisions are made; `reconcile` makes them.
 
+use crate::evidence::Kept;
 use crate::files::{self, FileError};
 use serde::{Deserialize, Serialize};
 use skep_api::v1::sync::Have;
@@ -8,7 +9,7 @@ use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
 use skep_artifact::name::Namespace;
 use skep_fleet::PolicyName;
-use skep_trust::Floors;
+use skep_trust::{Floors, LogMemory};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,12 @@ pub struct Ledger {
     /// When each package version was first accepted, in seconds since 1970, by its index. Expiry limits first
     /// acceptance only, so that a node may run after a reboot what it ran before it.
     pub accepted_at: BTreeMap<Digest, i64>,
+    /// What came beside each package with which it verified, by its index.
+    #[serde(default)]
+    pub evidence: BTreeMap<Digest, Kept>,
+    /// What this node saw of the transparency log.
+    #[serde(default)]
+    pub log: LogMemory,
     /// Lowest versions of role files and revisions this node still takes.
     pub floors: Floors,
 }
@@ -209,24 +216,70 @@ struct Entries {
     envelopes: BTreeMap<Digest, String>,
     roles: BTreeMap<Namespace, Digest>,
     accepted_at: BTreeMap<Digest, i64>,
+    #[serde(default)]
+    evidence: BTreeMap<Digest, Kept>,
+    #[serde(default)]
+    log: LogMemory,
     floors: Floors,
 }
 
 impl From<&Ledger> for Entries {
     fn from(ledger: &Ledger) -> Self {
-        let Ledger { newest, applied, accepted, good, envelopes, roles, accepted_at, floors } =
-            ledger.clone();
+        let Ledger {
+            newest,
+            applied,
+            accepted,
+            good,
+            envelopes,
+            roles,
+            accepted_at,
+            evidence,
+            log,
+            floors,
+        } = ledger.clone();
         let good = good.into_iter().collect();
-        Self { newest, applied, accepted, good, envelopes, roles, accepted_at, floors }
+        Self {
+            newest,
+            applied,
+            accepted,
+            good,
+            envelopes,
+            roles,
+            accepted_at,
+            evidence,
+            log,
+            floors,
+        }
     }
 }
 
 impl From<Entries> for Ledger {
     fn from(entries: Entries) -> Self {
-        let Entries { newest, applied, accepted, good, envelopes, roles, accepted_at, floors } =
-            entries;
+        let Entries {
+            newest,
+            applied,
+            accepted,
+            good,
+            envelopes,
+            roles,
+            accepted_at,
+            evidence,
+            log,
+            floors,
+        } = entries;
         let good = good.into_iter().collect();
-        Self { newest, applied, accepted, good, envelopes, roles, accepted_at, floors }
+        Self {
+            newest,
+            applied,
+            accepted,
+            good,
+            envelopes,
+            roles,
+            accepted_at,
+            evidence,
+            log,
+            floors,
+        }
     }
 }
 

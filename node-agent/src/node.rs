@@ -5,7 +5,9 @@
 use crate::cache::Cache;
 use crate::detached::{self, Detached};
 use crate::envelope;
+use crate::evidence::Kept;
 use crate::execute::execute;
+use crate::fetch::FetchedBeside;
 use crate::interfaces;
 use crate::ledger::{Found, Ledger, LedgerError, Place, Store};
 use crate::observe::{self, Seen};
@@ -23,6 +25,7 @@ use skep_trust::NodePolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+mod log;
 mod settle;
 mod summary;
 mod timing;
@@ -68,6 +71,10 @@ pub struct Node {
     failures: Vec<(Failure, Lasting)>,
     fetched: BTreeMap<NeededPackage, FetchResult>,
     offered_roles: BTreeMap<Namespace, Digest>,
+    /// What came beside packages since, by their index, not yet verified with them.
+    offered_evidence: BTreeMap<Digest, Kept>,
+    /// Why the log is refused as it is shown now.
+    log_refused: Option<Refused>,
     /// What the policies ask of each place, as last prepared; dropped when anything it follows from changes.
     prepared: Option<Prepared>,
     pass: Pass,
@@ -143,6 +150,8 @@ impl Node {
             failures: Vec::new(),
             fetched: BTreeMap::new(),
             offered_roles: BTreeMap::new(),
+            offered_evidence: BTreeMap::new(),
+            log_refused: None,
             prepared: None,
             pass: Pass::default(),
             trusting: trust::Trusting::default(),
@@ -211,9 +220,11 @@ impl Node {
         &mut self,
         package: NeededPackage,
         role: Option<(Namespace, Digest)>,
+        beside: FetchedBeside,
         result: FetchResult,
     ) {
         self.offered_roles.extend(role);
+        let result = result.and_then(|()| self.take_beside(&package, beside));
         self.fetched.insert(package, result);
         self.prepared = None;
     }

@@ -3,6 +3,7 @@
 //! know what runs and what happens next.
 
 use crate::cache::Cache;
+use crate::evidence::Kept;
 use crate::facts;
 use crate::ledger::Ledger;
 use crate::reconcile::Obstacle;
@@ -18,7 +19,9 @@ use skep_chain_dispatcher::{
 };
 use skep_fleet::plan::{NeededPackage, WantedChain};
 use skep_fleet::{AttachMode, Backend, DesiredChain, DesiredMember, ObservedMember};
-use skep_trust::{Floors, NodePolicy, Refusal, VerifiedObject, VerifiedPackage, Wanted};
+use skep_trust::{
+    Beside, Floors, LogMemory, NodePolicy, Refusal, VerifiedObject, VerifiedPackage, Wanted,
+};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +35,10 @@ pub struct Shelf<'a> {
     pub ledger: &'a Ledger,
     /// Role files the server handed out since, in the cache, not yet verified.
     pub offered_roles: &'a BTreeMap<Namespace, Digest>,
+    /// What came beside packages since, by their index, not yet verified with them.
+    pub offered_evidence: &'a BTreeMap<Digest, Kept>,
+    /// What this node saw of the transparency log.
+    pub memory: LogMemory,
     /// What the last attempts to fetch came to.
     pub fetched: &'a BTreeMap<NeededPackage, FetchResult>,
     pub now: i64,
@@ -46,6 +53,8 @@ pub struct Learned {
     pub read: BTreeSet<Digest>,
     /// Role files with which packages verified.
     pub roles: BTreeMap<Namespace, Digest>,
+    /// What came beside packages with which they verified, by their index.
+    pub evidence: BTreeMap<Digest, Kept>,
     /// Floors after these packages.
     pub floors: Floors,
     /// Packages that verified, by index.
@@ -213,10 +222,35 @@ impl Shelf<'_> {
         // Expiry limits first acceptance only: what was accepted once may run again after a reboot.
         let now = self.ledger.accepted_at.get(&needed.index).copied().unwrap_or(self.now);
         let floors = &self.ledger.floors;
-        let package =
-            skep_trust::verify_package(self.policy, role, &fetched, &wanted, floors, now)?;
+        let offered = self.offered_evidence.get(&needed.index).cloned();
+        let before = self.ledger.evidence.get(&needed.index).cloned();
+        let verify = |kept: &Kept| {
+            let beside = self.beside(kept);
+            skep_trust::verify_package(self.policy, role, &fetched, &wanted, floors, now, &beside)
+        };
+        // What was accepted with the package goes on to hold, whatever the registry offers instead now.
+        let (kept, package) = match before.map(|kept| (verify(&kept), kept)) {
+            Some((Ok(package), kept)) => (kept, package),
+            Some((Err(refusal), _)) if offered.is_none() => return Err(refusal),
+            _ => {
+                let kept = offered.unwrap_or_default();
+                let package = verify(&kept)?;
+                (kept, package)
+            }
+        };
+        learned.read.extend(kept.blobs());
         learned.read.extend(read.into_inner());
+        learned.evidence.insert(needed.index, kept);
         Ok(package)
+    }
+
+    fn beside(&self, kept: &Kept) -> Beside {
+        Beside {
+            log: kept.proof(self.cache),
+            memory: self.memory.clone(),
+            attestations: kept.envelopes(self.cache),
+            kernel: facts::kernel(),
+        }
     }
 }
 

@@ -23,8 +23,8 @@ pub enum Due {
 /// Fills in a report.
 #[must_use]
 pub fn fill(summary: Summary, facts: NodeFacts, boot_id: String, seq: u64) -> Report {
-    let Summary { seen, applied, refusal, chains, notes, interfaces: _ } = summary;
-    Report { boot_id, seq, facts, seen, applied, refusal, chains, notes }
+    let Summary { seen, applied, refusal, chains, notes, interfaces: _, log } = summary;
+    Report { boot_id, seq, facts, seen, applied, refusal, chains, notes, log }
 }
 
 /// Compares a report with the one sent before it, `age` ago.
@@ -92,6 +92,7 @@ mod tests {
             chains: vec![chain],
             notes: vec![],
             interfaces: vec![],
+            log: None,
         };
         fill(summary, NodeFacts::default(), "boot".to_owned(), seq)
     }

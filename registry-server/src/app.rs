@@ -4,9 +4,11 @@ use crate::blob::{BlobError, BlobStore};
 use crate::clock;
 use crate::config::{Settings, Transport};
 use crate::control::{ControlError, Fleet};
+use crate::cosign::{CosignError, CosignKey};
 use crate::error::ApiError;
 use crate::faults::Faults;
 use crate::jobs;
+use crate::log::{Log, LogError};
 use crate::maintenance::Tasks;
 use crate::metrics::Metrics;
 use crate::partial::Partials;
@@ -16,6 +18,7 @@ use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
 use crate::tls::{self, TlsError};
 use skep_api::v1::tokens::{Scope, TokenInfo};
+use skep_trust::note::NoteKey;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -48,6 +51,10 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the fleet cannot be loaded")]
     Fleet(#[from] ControlError),
+    #[error("the key for foreign tools cannot be used")]
+    Cosign(#[from] CosignError),
+    #[error("the transparency log cannot be used")]
+    Log(#[from] LogError),
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
     #[error("no token can be made")]
@@ -77,6 +84,8 @@ pub struct Inner {
     /// Uploads that are not whole yet.
     pub partials: Partials,
     pub fleet: Fleet,
+    pub log: Log,
+    pub cosign: CosignKey,
     pub metrics: Metrics,
     pub uploads: Semaphore,
     /// Held for reading while a blob gets its place or a version its blobs, and for writing while
@@ -106,7 +115,11 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn open(data: &Path, faults: Faults) -> Result<Self, StartError> {
+    pub async fn open(
+        data: &Path,
+        faults: Faults,
+        witnesses: Vec<NoteKey>,
+    ) -> Result<Self, StartError> {
         let file = |what, path: &Path| {
             let path = path.to_owned();
             move |source| StartError::File { what, path, source }
@@ -117,12 +130,15 @@ impl App {
         let blobs = BlobStore::open(&data.join("blobs"), faults)?;
         let fleet = Fleet::load(store.clone()).await?;
         let partials = Partials::open(&data.join("uploads"))?;
+        let log = Log::open(store.clone(), data, witnesses).await?;
         let inner = Inner {
             store,
             blobs,
             partials,
             tasks: Tasks::default(),
             fleet,
+            log,
+            cosign: CosignKey::open(data)?,
             metrics: Metrics::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
             collecting: RwLock::default(),
@@ -191,7 +207,7 @@ pub struct Bound {
 /// # Errors
 /// [`StartError`].
 pub async fn bind(settings: &Settings) -> Result<Bound, StartError> {
-    let app = App::open(&settings.data, settings.faults).await?;
+    let app = App::open(&settings.data, settings.faults, settings.witnesses.clone()).await?;
     let admin_token = first_admin_token(&settings.data, &app.store).await?;
     let failed = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).map_err(failed)?;

@@ -2,6 +2,7 @@
 //! the settings do.
 
 use crate::faults::Faults;
+use skep_trust::note::NoteKey;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -29,6 +30,10 @@ pub struct ServeFlags {
     /// Private key (PEM) of --tls-cert (SKEP_REGISTRY_TLS_KEY)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<String>,
+    /// Key of a witness whose cosignatures of the log are kept; may be repeated
+    /// (SKEP_REGISTRY_WITNESSES, separated by commas)
+    #[arg(long = "witness", value_name = "KEY")]
+    pub witnesses: Vec<String>,
     /// File that gets the server's address once it accepts connections (SKEP_REGISTRY_ADDRESS_FILE)
     #[arg(long, value_name = "FILE")]
     pub address_file: Option<String>,
@@ -42,6 +47,7 @@ pub struct ServeFlags {
 /// | `SKEP_REGISTRY_LISTEN` | `127.0.0.1:7600` | address and port |
 /// | `SKEP_REGISTRY_HOSTS` | none | more names for the certificate, separated by commas |
 /// | `SKEP_REGISTRY_TLS_CERT`, `SKEP_REGISTRY_TLS_KEY` | none | the operator's certificate, PEM files |
+/// | `SKEP_REGISTRY_WITNESSES` | none | keys of the log's witnesses, separated by commas |
 /// | `SKEP_REGISTRY_ADDRESS_FILE` | none | gets the address once the server is ready |
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -51,6 +57,8 @@ pub struct Settings {
     /// Host names clients use, besides the listening address.
     pub hosts: Vec<String>,
     pub address_file: Option<PathBuf>,
+    /// Whose cosignatures of the log are kept.
+    pub witnesses: Vec<NoteKey>,
     /// Armed by tests only.
     pub faults: Faults,
 }
@@ -75,6 +83,8 @@ pub enum Fault {
     HalfCertificate { missing: &'static str },
     #[error("'{text}' is not a host name or an address.")]
     Host { text: String },
+    #[error("'{text}' is not the key of a witness. `skep log witness` prints its own.")]
+    Witness { text: String },
     #[error("{setting} is empty. Leave it out or give it a value.")]
     Empty { setting: &'static str },
 }
@@ -113,6 +123,16 @@ impl Settings {
         let unusable = hosts.iter().filter(|host| !is_host(host));
         faults.extend(unusable.map(|host| Fault::Host { text: host.clone() }));
 
+        let given = match &flags.witnesses[..] {
+            [] => lookup("SKEP_REGISTRY_WITNESSES").unwrap_or_default(),
+            given => given.join(","),
+        };
+        let given = given.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let read = |text: &str| text.parse().map_err(|_| Fault::Witness { text: text.to_owned() });
+        let (witnesses, unusable): (Vec<_>, Vec<_>) = given.map(read).partition(Result::is_ok);
+        faults.extend(unusable.into_iter().filter_map(Result::err));
+        let witnesses = witnesses.into_iter().filter_map(Result::ok).collect();
+
         let listen = listen.unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
         let listen = parse_listen(&listen).map_err(|fault| faults.push(fault)).ok();
         let files = match (cert, key) {
@@ -136,6 +156,7 @@ impl Settings {
                 listen,
                 hosts,
                 address_file: address_file.map(PathBuf::from),
+                witnesses,
                 faults: Faults::named(lookup("SKEP_FAULT_POINT").as_deref()),
             }),
             _ => Err(faults),

@@ -1,15 +1,21 @@
 //! The only file that turns errors into HTTP: status, reason code, what a person reads.
 //! Refuses to let anything internal out: a 500 says nothing but where to look.
 
+mod attest;
+mod cosign;
 mod envelope;
+mod log;
 mod packages;
 
 pub use envelope::{OciError, finish};
 
+use crate::attest::AttestError;
 use crate::auth::AuthError;
 use crate::blob::BlobError;
 use crate::control::ControlError;
+use crate::cosign::CosignError;
 use crate::life::LifeError;
+use crate::log::LogError;
 use crate::maintenance::TaskError;
 use crate::partial::PartialError;
 use crate::publish::{PublishError, Sameness};
@@ -63,9 +69,21 @@ pub enum ApiError {
     #[error(transparent)]
     Task(#[from] TaskError),
     #[error(transparent)]
+    Attest(Box<AttestError>),
+    #[error(transparent)]
+    Cosign(#[from] CosignError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+}
+
+impl From<AttestError> for ApiError {
+    fn from(error: AttestError) -> Self {
+        Self::Attest(Box::new(error))
+    }
 }
 
 impl From<PublishError> for ApiError {
@@ -97,6 +115,9 @@ impl ApiError {
             Self::Life(error) => packages::life_answer(error),
             Self::Partial(error) => packages::partial_answer(error),
             Self::Task(error) => packages::task_answer(error),
+            Self::Attest(error) => attest::answer(error),
+            Self::Cosign(error) => cosign::answer(error),
+            Self::Log(error) => log::answer(error),
             Self::Control(error) => control_answer(error),
             Self::Randomness(error) => Answer::internal(error),
         }
@@ -294,6 +315,7 @@ fn publish_answer(error: &PublishError) -> Answer {
         | E::OtherName { .. } => plain(code::PACKAGE_REFUSED),
         E::Blob(error) => blob_answer(error),
         E::Store(error) => store_answer(error),
+        E::Log(error) => log::answer(error),
         E::Cancelled { .. } => Answer::internal(error),
     }
 }

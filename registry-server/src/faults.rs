@@ -16,13 +16,15 @@ pub enum FaultPoint {
     PublishVerified,
     /// Everything is written inside the transaction, which is not committed.
     PublishWritten,
-    /// The transaction is committed; the caller has not been told.
+    /// The transaction is committed; no checkpoint that covers it was signed.
     PublishCommitted,
+    /// A checkpoint that covers it was signed; the caller has not been told.
+    PublishProved,
 }
 
 impl FaultPoint {
     /// Every point, for the test that walks them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PieceAdded,
         Self::BlobWritten,
         Self::BlobRenamed,
@@ -30,6 +32,7 @@ impl FaultPoint {
         Self::PublishVerified,
         Self::PublishWritten,
         Self::PublishCommitted,
+        Self::PublishProved,
     ];
 
     /// The name `SKEP_FAULT_POINT` is set to.
@@ -43,6 +46,7 @@ impl FaultPoint {
             Self::PublishVerified => "publish-verified",
             Self::PublishWritten => "publish-written",
             Self::PublishCommitted => "publish-committed",
+            Self::PublishProved => "publish-proved",
         }
     }
 }

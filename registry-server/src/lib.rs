@@ -4,16 +4,19 @@
 //! `fleet`; this crate stores, serves and wakes.
 
 pub mod app;
+pub mod attest;
 pub mod auth;
 pub mod blob;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod cosign;
 pub mod error;
 pub mod faults;
 pub mod jobs;
 pub mod life;
 pub mod live;
+pub mod log;
 pub mod maintenance;
 pub mod metrics;
 pub mod node_state;

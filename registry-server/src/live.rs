@@ -191,6 +191,7 @@ impl Node {
             facts: report.map(|(r, _)| r.facts.clone()).unwrap_or_default(),
             chains: report.map(|(r, _)| r.chains.clone()).unwrap_or_default(),
             notes: report.map(|(r, _)| r.notes.clone()).unwrap_or_default(),
+            log: report.and_then(|(r, _)| r.log.clone()),
             reported_at: report.map(|(_, at)| *at),
             now,
         }

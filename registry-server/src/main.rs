@@ -42,6 +42,12 @@ enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Print the key of the transparency log, as node policies name it; makes it when there is none
+    LogKey {
+        /// The server's data folder; no server may be using it
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Compare every stored blob with its digest
     #[command(
         after_help = "Exit codes: 0 all is as it was published, 1 it could not be read, 3 something is broken.
@@ -99,6 +105,12 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Migrate { data } => {
             open_store(&data).await?.close().await;
             say("The database is in this version's form.")
+        }
+        Command::LogKey { data } => {
+            let app = App::open(&data, Faults::default(), Vec::new()).await?;
+            say(&app.log.public().to_string())?;
+            app.store.close().await;
+            Ok(())
         }
         Command::Gc { data } => offline::gc(&data).await,
         Command::Scrub { data, repair_from } => return offline::scrub(&data, repair_from).await,

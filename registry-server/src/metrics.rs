@@ -39,9 +39,10 @@ impl Metrics {
         self.reports.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The exposition text; `nodes` is how many are enrolled.
+    /// The exposition text; `nodes` is how many are enrolled, `log_size` how many entries the log has, and
+    /// `log_alarms` how many nodes see another log.
     #[must_use]
-    pub fn to_text(&self, nodes: usize) -> String {
+    pub fn to_text(&self, nodes: usize, log_size: u64, log_alarms: usize) -> String {
         let counters = [
             ("skep_registry_publishes_total", "Versions published.", &self.publishes),
             ("skep_registry_uploaded_bytes_total", "Bytes of blobs stored.", &self.uploaded_bytes),
@@ -54,9 +55,14 @@ impl Metrics {
             let value = counter.load(Ordering::Relaxed);
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}");
         }
-        let name = "skep_registry_nodes";
-        let _ =
-            writeln!(text, "# HELP {name} Enrolled nodes.\n# TYPE {name} gauge\n{name} {nodes}");
+        let gauges = [
+            ("skep_registry_nodes", "Enrolled nodes.", nodes as u64),
+            ("skep_registry_log_entries", "Entries of the transparency log.", log_size),
+            ("skep_registry_log_alarms", "Nodes that see another log.", log_alarms as u64),
+        ];
+        for (name, help, value) in gauges {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+        }
         text
     }
 }

@@ -21,7 +21,7 @@ const BROKEN: u8 = 3;
 /// A folder that is none, or that a server uses.
 pub(crate) async fn gc(data: &Path) -> anyhow::Result<()> {
     open_store(data).await?.close().await;
-    let app = App::open(data, Faults::default()).await?;
+    let app = App::open(data, Faults::default(), Vec::new()).await?;
     let removed = collect_blobs::run(&app, clock::now(), &Progress::default()).await?;
     app.store.close().await;
     say(&format!("Removed {removed} unused blobs."))

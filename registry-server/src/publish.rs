@@ -8,6 +8,7 @@ use crate::auth::NamespacePublisher;
 use crate::blob::BlobError;
 use crate::clock;
 use crate::faults::FaultPoint;
+use crate::log::LogError;
 use crate::readme;
 use crate::store::StoreError;
 use crate::store::publish::{NewVersion, PublishConflict};
@@ -63,6 +64,8 @@ pub enum PublishError {
     Cancelled { source: tokio::task::JoinError },
     #[error(transparent)]
     Blob(BlobError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -208,7 +211,7 @@ async fn commit(
             target,
             role: role.bytes,
             role_version: role.verified.role().version(),
-            signed_by: role.verified.signed_by().iter().map(ToString::to_string).collect(),
+            signed_by: role.verified.signed_by().to_vec(),
             threshold: role.threshold,
             by: wish.by,
             at: clock::now(),
@@ -216,11 +219,14 @@ async fn commit(
     );
     let faults = app.faults;
     let _kept = app.collecting.read().await;
-    app.store
+    let index = app
+        .store
         .publish(&new, || faults.pass(FaultPoint::PublishWritten))
         .await
         .map_err(|conflict| refuse(&new, conflict))?;
     faults.pass(FaultPoint::PublishCommitted);
+    let log = app.log.proof(index, 0, 0).await?;
+    faults.pass(FaultPoint::PublishProved);
     app.metrics.published();
     tracing::info!(package = %new.name, version = %new.version, index = %new.index,
         by = %new.published_by, "published {} {}", new.name, new.version);
@@ -230,6 +236,7 @@ async fn commit(
         index: new.index,
         role_version: new.role_version,
         published_at: new.published_at,
+        log,
     })
 }
 
@@ -238,7 +245,7 @@ pub(crate) struct Signed {
     pub target: Target,
     pub role: Vec<u8>,
     pub role_version: u64,
-    pub signed_by: Vec<String>,
+    pub signed_by: Vec<skep_artifact::key::KeyId>,
     pub threshold: u32,
     pub by: String,
     pub at: i64,

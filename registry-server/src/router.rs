@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::error;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    agent, blobs, health, life, namespaces, nodes, oci, packages, policies, tasks, tokens, uploads,
-    web,
+    agent, attestations, blobs, cosign, health, life, log, namespaces, nodes, oci, packages,
+    policies, tasks, tokens, uploads, web,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -34,6 +34,7 @@ use utoipa_axum::routes;
         (name = "fleet", description = "Policies and nodes"),
         (name = "agent", description = "What agents call"),
         (name = "operations", description = "Looking after the registry"),
+        (name = "log", description = "The transparency log"),
         (name = "oci", description = "The pull half of the OCI distribution API")
     )
 )]
@@ -64,6 +65,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(packages::publish))
+                .routes(routes!(attestations::list, attestations::add))
                 .routes(routes!(policies::list, policies::apply))
                 .layer(large),
         )
@@ -95,6 +97,16 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(agent::enrol))
         .routes(routes!(agent::sync))
         .routes(routes!(agent::report))
+        .routes(routes!(cosign::public_key))
+        .routes(routes!(cosign::signature))
+        .routes(routes!(log::checkpoint))
+        .routes(routes!(log::tile))
+        .routes(routes!(log::describe))
+        .routes(routes!(log::since))
+        .routes(routes!(log::proof))
+        .routes(routes!(log::proof_of_version))
+        .routes(routes!(log::cosign))
+        .routes(routes!(log::alarms))
         .routes(routes!(oci::version))
         .routes(routes!(oci::manifest))
         .routes(routes!(oci::blob))
@@ -137,7 +149,7 @@ async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     };
     if below("/v2") {
         oci::other(&method).into_response()
-    } else if below("/v1") {
+    } else if below("/v1") || below("/log") {
         StatusCode::NOT_FOUND.into_response()
     } else {
         web::front(&method, &uri, &headers)

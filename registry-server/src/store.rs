@@ -1,10 +1,14 @@
 //! The database: opening, migrating, and one file per aggregate below `store/`. All SQL of the
 //! server lives here. Refuses to know HTTP and who is allowed what.
 
+pub mod attestations;
 pub mod blobs;
 mod connect;
+pub mod cosign;
 pub mod life;
 pub mod listing;
+pub mod log;
+mod log_alarms;
 pub mod namespaces;
 pub mod nodes;
 pub mod oci;

@@ -3,17 +3,24 @@
 //!
 //! [`VerifiedPackage`], [`VerifiedObject`] and [`VerifiedRevision`] are made here only, after every check.
 
+pub mod attestation;
 pub mod delegated;
 pub mod floors;
+pub mod log;
+pub mod note;
 pub mod policy;
 pub mod refusal;
+pub mod tiles;
 pub mod tuf;
 pub mod verified;
 pub mod verify;
 
+pub use attestation::{AttestationRefusal, AttestationRule, VerifiedOnRule};
 pub use delegated::RepositoryRefusal;
 pub use floors::Floors;
+pub use log::{LogEvidence, LogMemory, LogPolicy, LogRefusal, VerifiedCheckpoint};
+pub use note::NoteKey;
 pub use policy::{NodePolicy, PolicyError};
 pub use refusal::Refusal;
 pub use verified::{LocallyTrusted, VerifiedObject, VerifiedPackage, VerifiedRevision};
-pub use verify::{UnixSeconds, Wanted, verify_package, verify_revision};
+pub use verify::{Beside, UnixSeconds, Wanted, verify_package, verify_revision};

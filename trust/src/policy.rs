@@ -1,14 +1,19 @@
 //! The node's own policy: a file on the node that nobody else can change. Deny by default: an empty one loads nothing.
 //! It refuses to know where the file is and who may write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use evidence::{AttestationTable, LogTable, VerifiedOnTable};
 use serde::Deserialize;
 use skep_artifact::limits::SIGNATURES_MAX;
 use skep_artifact::{Hook, Namespace, PublicKey};
 
+use crate::attestation::{AttestationRule, VerifiedOnRule};
+use crate::log::{LogPolicy, LogPolicyError};
 use crate::tuf::Delegations;
+
+mod evidence;
 
 /// Bytes of a policy file: thousands of namespaces fit.
 pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
@@ -22,6 +27,8 @@ pub struct NodePolicy {
     trust_root: Option<String>,
     /// What the repository under that root said last.
     delegations: Option<Arc<Delegations>>,
+    log: Option<Box<LogPolicy>>,
+    require_log: bool,
 }
 
 /// What a node accepts from one namespace.
@@ -37,6 +44,10 @@ pub struct NamespaceRule {
     pub max_instructions: Option<u32>,
     /// The most bytes the maps of one object may hold when full (one copy, whatever the number of processors).
     pub max_map_bytes: Option<u64>,
+    /// Statements that must come with its packages.
+    pub attestations: Vec<AttestationRule>,
+    /// Kernels on which its packages must have been verified.
+    pub verified_on: Option<VerifiedOnRule>,
 }
 
 /// m-of-n keys.
@@ -105,6 +116,28 @@ pub enum PolicyError {
         /// How many there are.
         keys: usize,
     },
+    /// Keys of a log or of witnesses that cannot be used together.
+    #[error("The [log] table of the node policy cannot be used: {0}.")]
+    Log(LogPolicyError),
+    /// A proof is asked for, and no log is named.
+    #[error(
+        "The node policy says require-log and names no log; add a [log] table with the key that `skep log key` prints."
+    )]
+    NoLog,
+    /// A kind of attestation nobody knows.
+    #[error(
+        "The node policy requires an attestation of type `{found}`; write provenance, sbom, verified-on or the address of a predicate type."
+    )]
+    AttestationType {
+        /// What is written.
+        found: String,
+    },
+    /// No kernel series.
+    #[error("The node policy requires `{found}` as a kernel series; write it like 6.1.")]
+    KernelSeries {
+        /// What is written.
+        found: String,
+    },
     /// A helper's name without its prefix would silently refuse nothing.
     #[error(
         "The node policy refuses the helper `{helper}`; write it with its prefix, for instance bpf_probe_write_user."
@@ -122,6 +155,9 @@ struct PolicyFile {
     namespace: Vec<NamespaceTable>,
     operator: Option<SignersTable>,
     trust: Option<TrustTable>,
+    #[serde(default, rename = "require-log")]
+    require_log: bool,
+    log: Option<LogTable>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +178,11 @@ struct NamespaceTable {
     refuse_helpers: Vec<String>,
     max_instructions: Option<u32>,
     max_map_bytes: Option<u64>,
+    #[serde(default)]
+    require_attestation: Vec<AttestationTable>,
+    require_verified_on: Option<VerifiedOnTable>,
+    #[serde(default)]
+    verified_on_keys: Vec<PublicKey>,
 }
 
 #[derive(Deserialize)]
@@ -182,6 +223,11 @@ impl NodePolicy {
             file.operator.map(|table| Signers::new("the operator", table.keys, table.threshold));
         policy.operator = operator.transpose()?;
         policy.trust_root = file.trust.map(|table| table.root);
+        policy.log = file.log.map(LogTable::read).transpose()?.map(Box::new);
+        policy.require_log = file.require_log;
+        if policy.require_log && policy.log.is_none() {
+            return Err(PolicyError::NoLog);
+        }
         Ok(policy)
     }
 
@@ -215,6 +261,24 @@ impl NodePolicy {
     pub fn operator(&self) -> Option<&Signers> {
         self.operator.as_ref()
     }
+
+    /// The namespaces whose packages must come with statements.
+    pub fn attested_namespaces(&self) -> BTreeSet<Namespace> {
+        let asks =
+            |rule: &NamespaceRule| !rule.attestations.is_empty() || rule.verified_on.is_some();
+        let asking = self.namespaces.iter().filter(|(_, rule)| asks(rule));
+        asking.map(|(namespace, _)| namespace.clone()).collect()
+    }
+
+    /// The log the node follows.
+    pub fn log(&self) -> Option<&LogPolicy> {
+        self.log.as_deref()
+    }
+
+    /// The log in which every package must be proved; `None` when no proof is asked for.
+    pub fn required_log(&self) -> Option<&LogPolicy> {
+        self.log.as_deref().filter(|_| self.require_log)
+    }
 }
 
 impl NamespaceRule {
@@ -223,6 +287,15 @@ impl NamespaceRule {
         {
             return Err(PolicyError::Helper { helper: helper.chars().take(80).collect() });
         }
+        let name = table.name.as_str();
+        let attestations = table.require_attestation.into_iter().map(|rule| rule.read(name));
+        let attestations = attestations.collect::<Result<_, _>>()?;
+        // Whom else to believe is the owner's to say; unless they do, the publisher's word is asked for.
+        let own = match table.verified_on_keys.is_empty() {
+            true => table.keys.clone().unwrap_or_default(),
+            false => table.verified_on_keys,
+        };
+        let verified_on = table.require_verified_on.map(|rule| rule.read(own, name)).transpose()?;
         let signers = match (table.keys, table.threshold) {
             (Some(keys), threshold) => {
                 Some(Signers::new(table.name.as_str(), keys, threshold.unwrap_or(1))?)
@@ -231,6 +304,8 @@ impl NamespaceRule {
             (None, Some(_)) => return Err(PolicyError::ThresholdAlone { namespace: table.name }),
         };
         Ok(Self {
+            attestations,
+            verified_on: verified_on.flatten(),
             signers,
             hooks: table.hooks,
             refuse_helpers: table.refuse_helpers,
@@ -256,93 +331,4 @@ impl Signers {
 }
 
 #[cfg(test)]
-mod tests {
-    use skep_artifact::SecretKey;
-
-    use super::*;
-
-    fn key(seed: u8) -> String {
-        SecretKey::from_seed([seed; 32]).public().to_string()
-    }
-
-    fn refusal(text: &str) -> String {
-        NodePolicy::parse(text).map_or_else(|error| error.to_string(), |_| "accepted".to_owned())
-    }
-
-    #[test]
-    fn an_empty_policy_accepts_nobody() {
-        let policy = NodePolicy::parse("").unwrap();
-        assert_eq!(policy, NodePolicy::default());
-        assert_eq!(policy.namespaces().count(), 0);
-        assert_eq!(policy.operator(), None);
-    }
-
-    #[test]
-    fn every_key_of_the_file_is_read() {
-        let text = format!(
-            "[operator]\nkeys = [\"{}\", \"{}\"]\nthreshold = 2\n[[namespace]]\nname = \"skep\"\nkeys = [\"{}\"]\n\
-             hooks = [\"xdp\", \"tc-ingress\"]\nrefuse-helpers = [\"bpf_redirect\"]\nmax-instructions = 10\nmax-map-bytes = 20\n",
-            key(1),
-            key(2),
-            key(3)
-        );
-        let policy = NodePolicy::parse(&text).unwrap();
-        assert_eq!(
-            policy.operator().map(|signers| (signers.keys.len(), signers.threshold)),
-            Some((2, 2))
-        );
-        let rule = policy.namespace(&"skep".parse().unwrap()).unwrap();
-        assert_eq!(rule.hooks, [Hook::Xdp, Hook::TcIngress]);
-        assert_eq!(
-            (rule.signers.as_ref().unwrap().threshold, rule.max_instructions, rule.max_map_bytes),
-            (1, Some(10), Some(20))
-        );
-        assert_eq!(policy.namespace(&"acme".parse().unwrap()), None);
-    }
-
-    #[test]
-    fn a_namespace_needs_keys_or_a_root_that_can_name_them() {
-        let table = "[[namespace]]\nname = \"acme\"\nhooks = [\"xdp\"]\n";
-        assert!(refusal(table).contains("lists no keys for acme"));
-        let trusting = format!("[trust]\nroot = \"root.json\"\n{table}");
-        let policy = NodePolicy::parse(&trusting).unwrap();
-        assert_eq!(policy.trust_root(), Some("root.json"));
-        assert_eq!(policy.namespace(&"acme".parse().unwrap()).unwrap().signers, None);
-        assert!(refusal(&format!("{trusting}threshold = 2\n")).contains("threshold for acme"));
-        assert!(refusal("[trust]\nroots = \"root.json\"").contains("unknown field `roots`"));
-    }
-
-    #[test]
-    fn a_restriction_that_is_misspelt_is_no_policy() {
-        let table = |rest: &str| {
-            format!("[[namespace]]\nname = \"a\"\nkeys = [\"{}\"]\nhooks = []\n{rest}", key(1))
-        };
-        assert_eq!(refusal(&table("")), "accepted");
-        assert!(
-            refusal(&table("refuse_helpers = []"))
-                .contains("line 5: unknown field `refuse_helpers`")
-        );
-        assert!(
-            refusal(&table("refuse-helpers = [\"redirect\"]")).contains("write it with its prefix")
-        );
-        assert!(refusal(&table("threshold = 0")).contains("asks for 0 of 1"));
-        assert!(refusal(&table("threshold = 2")).contains("asks for 2 of 1"));
-        assert!(
-            refusal(&[table(""), table("")].concat()).contains("two [[namespace]] tables for a")
-        );
-        assert!(
-            refusal(&table("").replace("hooks = []", "hooks = [\"socket\"]"))
-                .contains("unknown variant")
-        );
-        assert!(refusal(&table("").replace("hooks = []\n", "")).contains("missing field `hooks`"));
-        assert!(refusal("[operator]\nkeys = []").contains("asks for 1 of 0"));
-        let twice = format!("[operator]\nkeys = [\"{0}\", \"{0}\"]\nthreshold = 2", key(1));
-        assert!(refusal(&twice).contains("asks for 2 of 1"));
-        assert!(
-            refusal(
-                "[operator]\nkeys = [\"skep-ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"]"
-            )
-            .contains("small order")
-        );
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! Every way a package or a policy revision can be refused, each with a stable code and a sentence that says what, why and what to do.
 //! It refuses to know how the checks are made.
 
+mod codes;
+
 use std::fmt;
 
 use skep_artifact::dsse::DsseError;
@@ -8,8 +10,11 @@ use skep_artifact::layout::LayoutError;
 use skep_artifact::role::RoleError;
 use skep_artifact::{Digest, Hook, KeyId, Namespace};
 
+use crate::attestation::AttestationRefusal;
 use crate::delegated::RepositoryRefusal;
+use crate::log::LogRefusal;
 use crate::verify::Wanted;
+use codes::{content_code, envelope_code, role_code};
 
 /// Why something is not loaded or acted on. Each variant names an attack, or the slip that looks like one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -193,6 +198,28 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
+    /// Its place in the transparency log is not proved.
+    #[error(
+        "Refused: {package}: {why}. What runs keeps running; compare the log's checkpoint with that of others (`skep log verify`)."
+    )]
+    Log {
+        /// What was wanted.
+        package: Box<Wanted>,
+        /// Why.
+        why: Box<LogRefusal>,
+    },
+    /// A statement that the policy asks for is missing or wrong.
+    #[error(
+        "Refused: {package}: the node policy asks for {kind}, and {why}. `skep attest list` shows what came with it."
+    )]
+    Attestation {
+        /// What was wanted.
+        package: Box<Wanted>,
+        /// What the policy asks for.
+        kind: String,
+        /// Why it is not met.
+        why: Box<AttestationRefusal>,
+    },
     /// The policy names no operator.
     #[error(
         "Refused: the node policy names no operator, so that no policy revision is accepted. This one is signed by {}; if that is your operator, add an [operator] table with its public key to the node policy (`skep key show` prints both).",
@@ -282,6 +309,8 @@ impl Refusal {
             Self::HelperRefused { .. } => "package.helper_refused",
             Self::TooManyInstructions { .. } => "package.instructions_over_limit",
             Self::TooMuchMapMemory { .. } => "package.map_memory_over_limit",
+            Self::Log { why, .. } => why.code(),
+            Self::Attestation { why, .. } => why.code(),
             Self::NoOperator { .. } => "policy.no_operator",
             Self::RevisionUntrusted { .. } => "policy.signature_untrusted",
             Self::RevisionThreshold { .. } => "policy.threshold_not_met",
@@ -289,80 +318,6 @@ impl Refusal {
             Self::RevisionMalformed { .. } => "policy.malformed",
             Self::RevisionRollback { .. } => "policy.rollback",
             Self::RevisionEquivocation { .. } => "policy.equivocation",
-        }
-    }
-}
-
-fn role_code(error: &RoleError) -> &'static str {
-    match error {
-        RoleError::BadSignature { .. } => "package.signature_invalid",
-        RoleError::DuplicateKey { .. } => "package.signature_duplicated",
-        RoleError::Path { .. } => "package.target_outside_namespace",
-        RoleError::Type { .. } => "package.role_of_other_type",
-        RoleError::Delegates => "package.role_delegates",
-        RoleError::ReleaseTwice { .. } => "package.release_repeated",
-        RoleError::VersionMismatch { .. } => "package.mix_and_match",
-        RoleError::TooManyTargets { .. } | RoleError::TooManySignatures { .. } => {
-            "package.role_too_large"
-        }
-        RoleError::Threshold { .. } | RoleError::Unverifiable { .. } => {
-            "package.signature_untrusted"
-        }
-        RoleError::Json(_)
-        | RoleError::SpecVersion { .. }
-        | RoleError::VersionZero
-        | RoleError::Expires { .. }
-        | RoleError::Hash { .. } => "package.role_malformed",
-    }
-}
-
-fn content_code(error: &LayoutError) -> &'static str {
-    match error {
-        LayoutError::Missing { .. } => "package.blob_missing",
-        LayoutError::TooLarge { .. } | LayoutError::PackageTooLarge { .. } => "package.too_large",
-        LayoutError::SizeMismatch { .. } | LayoutError::DigestMismatch { .. } => {
-            "package.digest_mismatch"
-        }
-        LayoutError::Bomb { .. } => "package.bomb",
-        LayoutError::Layers { .. } => "package.layers",
-        LayoutError::Gzip
-        | LayoutError::Tar
-        | LayoutError::TarEntry { .. }
-        | LayoutError::TarEntries
-        | LayoutError::TarPath { .. }
-        | LayoutError::TarHeader => "package.archive_refused",
-        LayoutError::AnnotationMismatch { .. }
-        | LayoutError::DiffId
-        | LayoutError::Labels { .. }
-        | LayoutError::ObjectName { .. }
-        | LayoutError::ObjectDiffers { .. } => "package.mix_and_match",
-        LayoutError::Platform { .. } | LayoutError::Archs { .. } | LayoutError::ArchSwap { .. } => {
-            "package.arch_mismatch"
-        }
-        LayoutError::Manifest(_) => "package.manifest_refused",
-        LayoutError::Object { .. } => "package.object_refused",
-        LayoutError::Endianness { .. } => "package.wrong_endianness",
-        LayoutError::Claim { .. } => "package.claim_contradicted",
-        LayoutError::Json { .. }
-        | LayoutError::MediaType { .. }
-        | LayoutError::Annotation { .. }
-        | LayoutError::ObjectMissing { .. }
-        | LayoutError::ObjectUnnamed { .. }
-        | LayoutError::Readme { .. }
-        | LayoutError::ReadmeText => "package.malformed",
-    }
-}
-
-fn envelope_code(error: &DsseError) -> &'static str {
-    match error {
-        DsseError::BadSignature { .. } => "policy.signature_invalid",
-        DsseError::DuplicateKey { .. } => "policy.signature_duplicated",
-        DsseError::PayloadType { .. } => "policy.payload_of_other_type",
-        DsseError::Threshold { .. } | DsseError::Unverifiable { .. } => {
-            "policy.signature_untrusted"
-        }
-        DsseError::Json(_) | DsseError::Base64 { .. } | DsseError::TooManySignatures { .. } => {
-            "policy.malformed"
         }
     }
 }

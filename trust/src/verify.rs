@@ -14,6 +14,7 @@ use skep_artifact::{Digest, Hook, PackageName, Version};
 
 use crate::delegated;
 use crate::floors::Floors;
+use crate::log::{LogEvidence, LogMemory};
 use crate::policy::{NamespaceRule, NodePolicy};
 use crate::refusal::Refusal;
 use crate::verified::{Inner, Object, VerifiedPackage, VerifiedRevision};
@@ -35,6 +36,19 @@ pub struct Wanted {
     pub index: Digest,
 }
 
+/// What came with a package beside its content, and what it is held against.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Its claimed place in the transparency log.
+    pub log: Option<LogEvidence>,
+    /// What this node saw of the log.
+    pub memory: LogMemory,
+    /// DSSE envelopes about it.
+    pub attestations: Vec<Vec<u8>>,
+    /// The release of the kernel it is to run on.
+    pub kernel: String,
+}
+
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.version)
@@ -52,6 +66,7 @@ pub fn verify_package(
     wanted: &Wanted,
     floors: &Floors,
     now: UnixSeconds,
+    beside: &Beside,
 ) -> Result<VerifiedPackage, Refusal> {
     let namespace = wanted.name.namespace();
     let rule = policy
@@ -70,6 +85,7 @@ pub fn verify_package(
     })?;
     check_identity(wanted, target, &package)?;
     check_rule(wanted, rule, &package)?;
+    check_beside(policy, rule, wanted, beside)?;
     let hooks = permitted(rule, &package);
     Ok(proof(wanted, target, &verified, hooks, package))
 }
@@ -236,6 +252,35 @@ fn check_rule(wanted: &Wanted, rule: &NamespaceRule, package: &Package) -> Resul
         return Err(Refusal::HookNotAllowed { package: Box::new(wanted.clone()), hook: *hook });
     }
     package.objects.iter().try_for_each(|object| check_object(wanted, rule, &object.facts))
+}
+
+/// The log and the statements that the policy asks for.
+fn check_beside(
+    policy: &NodePolicy,
+    rule: &NamespaceRule,
+    wanted: &Wanted,
+    beside: &Beside,
+) -> Result<(), Refusal> {
+    if let Some(log) = policy.required_log() {
+        log.verify_published(&beside.memory, wanted, beside.log.as_ref()).map_err(|why| {
+            Refusal::Log { package: Box::new(wanted.clone()), why: Box::new(why) }
+        })?;
+    }
+    let refused = |kind: String, why| Refusal::Attestation {
+        package: Box::new(wanted.clone()),
+        kind,
+        why: Box::new(why),
+    };
+    for needed in &rule.attestations {
+        let kind = format!("an attestation of type {}", needed.predicates.join(" or "));
+        needed.verify(wanted, &beside.attestations).map_err(|why| refused(kind, why))?;
+    }
+    if let Some(needed) = &rule.verified_on {
+        needed
+            .verify(wanted, &beside.attestations, &beside.kernel)
+            .map_err(|why| refused("proof that a kernel verified it".to_owned(), why))?;
+    }
+    Ok(())
 }
 
 fn permitted(rule: &NamespaceRule, package: &Package) -> Vec<Hook> {

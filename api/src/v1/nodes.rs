@@ -1,6 +1,7 @@
 //! Nodes on the wire: enrolment, listing, detail.
 
 use crate::v1::chains::ChainStatus;
+use crate::v1::log::LogSeen;
 use serde::{Deserialize, Serialize};
 use skep_fleet::ids::{Generation, NodeName};
 use skep_fleet::selector::Labels;
@@ -147,6 +148,9 @@ pub struct NodeDetail {
     pub chains: Vec<ChainStatus>,
     /// Programs of others on hooks of this node, and everything else worth knowing.
     pub notes: Vec<String>,
+    /// The checkpoint of the transparency log it saw last, when it follows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogSeen>,
     /// Seconds since 1970 of the report the chains come from; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_at: Option<i64>,

@@ -1,6 +1,7 @@
 //! Packages on the wire: publish, browse, look up.
 
 use super::life::Deprecation;
+use crate::v1::log::LogProof;
 use serde::{Deserialize, Serialize};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
@@ -102,6 +103,9 @@ pub struct VersionSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deprecated: Option<Deprecation>,
     pub size_bytes: u64,
+    /// Its number in the transparency log; `GET …/{version}/log` proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_index: Option<u64>,
 }
 
 /// Everything about one version.
@@ -159,4 +163,6 @@ pub struct PublishReceipt {
     pub index: Digest,
     pub role_version: u64,
     pub published_at: i64,
+    /// That it is in the transparency log, for the publisher to verify before believing it.
+    pub log: LogProof,
 }

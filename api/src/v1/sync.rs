@@ -1,6 +1,7 @@
 //! The agent's two calls: `sync` (long poll for desired state) and `report` (what runs).
 
 use crate::v1::chains::ChainStatus;
+use crate::v1::log::LogSeen;
 use crate::v1::nodes::{NodeFacts, Refused};
 use serde::{Deserialize, Serialize};
 use skep_artifact::digest::Digest;
@@ -83,4 +84,7 @@ pub struct Report {
     pub chains: Vec<ChainStatus>,
     #[serde(default)]
     pub notes: Vec<String>,
+    /// The checkpoint of the transparency log that the node saw last, when it follows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogSeen>,
 }

@@ -1,12 +1,14 @@
 //! `skep build [DIR]`: compiles, then compares the manifest with what the objects really do.
 
 use crate::cmd::Session;
+use crate::limits::{MATERIAL_BYTES_MAX, MATERIALS_MAX};
 use crate::project::{ObjectFile, Project};
 use crate::render::facts::{self, Title};
 use crate::{compile, render::paint};
 use serde::Serialize;
 use skep_artifact::digest::Digest;
 use skep_artifact::layout::PackageBlobs;
+use skep_artifact::manifest::Manifest;
 use skep_artifact::object::ObjectFacts;
 use std::path::{Path, PathBuf};
 
@@ -84,6 +86,47 @@ pub(crate) fn build(folder: &Path, clang: &str, session: &Session) -> anyhow::Re
     let objects: Vec<BuiltObject> = files.iter().map(BuiltObject::of).collect();
     let blobs = project.pack(&files)?;
     Ok(Built { project, objects, blobs })
+}
+
+/// The files of a package that its build may have read, with their digests: everything in its folder but objects.
+///
+/// # Errors
+/// When a file cannot be read, or there are more than belong into a package.
+pub(crate) fn materials(project: &Project) -> anyhow::Result<Vec<(String, Digest)>> {
+    let mut found = Vec::new();
+    let mut folders = vec![project.folder.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+            if path.is_dir() && !hidden {
+                folders.push(path);
+            } else if path.is_file() && !hidden && path.extension().is_none_or(|e| e != "o") {
+                let bytes = crate::project::read_bytes(&path, MATERIAL_BYTES_MAX)?;
+                let name = path.strip_prefix(&project.folder).unwrap_or(&path);
+                found.push((name.display().to_string(), Digest::of(&bytes)));
+            }
+            if found.len() > MATERIALS_MAX {
+                let message = format!(
+                    "More than {MATERIALS_MAX} files lie in the package's folder; provenance names each. Move what does not belong there."
+                );
+                return Err(crate::exit::Ends::usage(message).into());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What compiles a package, as it calls itself; the command's own words when the author has one.
+pub(crate) fn compiler(manifest: &Manifest, clang: &str) -> String {
+    let Some(build) = &manifest.build else { return "none".to_owned() };
+    if !build.command.is_empty() {
+        return build.command.join(" ");
+    }
+    let said = std::process::Command::new(clang).arg("--version").output();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    said.ok().and_then(|text| text.lines().next().map(str::to_owned)).unwrap_or_default()
 }
 
 impl BuiltObject {

@@ -45,6 +45,7 @@ struct Pulled {
     name: String,
     version: String,
     index: Digest,
+    log_index: u64,
     signed_by: Vec<String>,
     folder: PathBuf,
     objects: Vec<PathBuf>,
@@ -61,6 +62,10 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         refuse_existing(folder)?;
     }
     let mut bundle = Bundle::from_registry(&client, &args.package, session.out).await?;
+    let log_index = bundle
+        .prove(&client, &session.settings, &trust.policy, session.out)
+        .await
+        .with_context(|| format!("{name} {} was not written.", bundle.wanted.version))?;
     let version = bundle.wanted.version.clone();
     let default = || PathBuf::from(format!("{}-{version}", name.short()));
     let folder = args.out.clone().unwrap_or_else(default);
@@ -74,6 +79,7 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         name: name.to_string(),
         version: version.to_string(),
         index: package.index_digest(),
+        log_index,
         signed_by: package.signed_by().iter().map(ToString::to_string).collect(),
         folder,
         objects,
@@ -93,12 +99,13 @@ fn text(pulled: &Pulled, package: &VerifiedPackage) -> String {
     let signers: Vec<String> = package.signed_by().iter().map(|id| id.short()).collect();
     let objects: Vec<String> = pulled.objects.iter().map(|p| p.display().to_string()).collect();
     format!(
-        "{} {} {}  {}\n  signed by  {}\n  folder     {}\n  objects    {}\n",
+        "{} {} {}  {}\n  signed by  {}\n  log        entry {}, proved\n  folder     {}\n  objects    {}\n",
         paint::moss("Verified"),
         pulled.name,
         pulled.version,
         paint::dim(&pulled.index.to_string()),
         signers.join(", "),
+        pulled.log_index,
         pulled.folder.display(),
         objects.join(" ")
     )

@@ -11,7 +11,7 @@ use skep_artifact::digest::Digest;
 use skep_artifact::json;
 use skep_artifact::layout::{self as artifact, LayoutError, MEDIA_INDEX};
 use skep_artifact::limits::{MANIFEST_JSON_BYTES_MAX, PACKAGE_BYTES_MAX};
-use skep_trust::Wanted;
+use skep_trust::{Beside, Wanted};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -136,7 +136,7 @@ impl Layout<'_> {
             Some(bytes)
         };
         artifact::open(index, &given).map_err(refused)?;
-        Ok(Bundle { wanted, role, blobs: kept.into_inner() })
+        Ok(Bundle { wanted, role, blobs: kept.into_inner(), beside: Beside::default() })
     }
 
     /// The digest of the one package that is listed.
@@ -200,7 +200,7 @@ pub(crate) fn project(folder: &Path, role: Option<&Path>) -> anyhow::Result<Bund
     for blob in packed.all() {
         blobs.add(blob.bytes.clone());
     }
-    Ok(Bundle { wanted, role, blobs })
+    Ok(Bundle { wanted, role, blobs, beside: Beside::default() })
 }
 
 /// Whether a folder is an OCI layout.

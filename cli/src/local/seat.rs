@@ -19,7 +19,7 @@ use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_artifact::limits::{MANIFEST_JSON_BYTES_MAX, OBJECT_BYTES_MAX, PACKAGE_BYTES_MAX};
 use skep_artifact::name::{PackageName, Version};
 use skep_chain_dispatcher::{BackendChoice, XdpModeChoice};
-use skep_trust::Wanted;
+use skep_trust::{Beside, Wanted};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -332,8 +332,12 @@ impl Stored {
                     blobs.add(project::read_bytes(&folder.join(name), PACKAGE_BYTES_MAX)?);
                 }
                 let (name, version, index) = (name.clone(), version.clone(), *index);
-                let bundle =
-                    Box::new(Bundle { wanted: Wanted { name, version, index }, role, blobs });
+                let bundle = Box::new(Bundle {
+                    wanted: Wanted { name, version, index },
+                    role,
+                    blobs,
+                    beside: Beside::default(),
+                });
                 let trust = Trust::of_text(policy.clone())?;
                 Ok((Content::Package { bundle, trust }, *accepted_at))
             }

@@ -93,12 +93,17 @@ pub(crate) fn detail(detail: &NodeDetail) -> String {
         units::plural(detail.chains.len(), "chain", "chains"),
         seen(node, detail.now)
     );
+    let log = detail
+        .log
+        .as_ref()
+        .map(|log| format!("{} entries of {} seen", units::count(log.size), log.origin));
     let rows = [
         ("generation", generation(node)),
         ("labels", labels(&node.labels)),
         ("interfaces", facts.interfaces.join(" ")),
         ("host", facts.hostname.clone()),
         ("agent", facts.agent_version.clone()),
+        ("log", log.unwrap_or_default()),
     ];
     let rows: Vec<Vec<Cell>> = rows
         .into_iter()
@@ -173,6 +178,7 @@ mod tests {
             ..NodeFacts::default()
         };
         let shown = NodeDetail {
+            log: None,
             summary: node("edge-07", NodeState::Healthy, 41),
             facts,
             chains: Vec::new(),

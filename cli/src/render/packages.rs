@@ -137,6 +137,7 @@ pub(crate) fn version(detail: &VersionDetail, now: i64) -> String {
                 detail.threshold
             ),
         ),
+        ("log", detail.summary.log_index.map(|at| format!("entry {at}")).unwrap_or_default()),
         ("yanked", yanked.unwrap_or_default()),
         ("deprecated", summary.deprecated.as_ref().map(life::why).unwrap_or_default()),
         ("deleted", detail.tombstoned.clone().unwrap_or_default()),
@@ -167,12 +168,13 @@ pub(crate) fn namespace(info: &NamespaceInfo) -> String {
 /// What a publish led to.
 pub(crate) fn published(receipt: &PublishReceipt, server: &str) -> String {
     format!(
-        "{} {} {} {}\n  digest   {}\n  address  {server}/p/{}\n  pull     skep pull {}@{} --key PUBLIC_KEY\n",
+        "{} {} {} {}\n  digest   {}\n  log      entry {}, proved\n  address  {server}/p/{}\n  pull     skep pull {}@{} --key PUBLIC_KEY\n",
         paint::moss("Published"),
         receipt.name,
         receipt.version,
         paint::dim(&format!("· role version {}", receipt.role_version)),
         receipt.index,
+        receipt.log.index,
         receipt.name,
         receipt.name,
         receipt.version,

@@ -33,6 +33,7 @@ pub(crate) fn summary() -> PackageSummary {
 
 fn version_summary() -> VersionSummary {
     VersionSummary {
+        log_index: Some(41),
         version: semver::Version::new(1, 4, 2),
         release: 3,
         index: digest(b"index"),
@@ -199,6 +200,7 @@ pub(crate) fn node() -> NodeDetail {
         reason: reason.into(),
     };
     NodeDetail {
+        log: None,
         summary: NodeSummary {
             name: "edge-07".parse().unwrap(),
             state: NodeState::Healthy,

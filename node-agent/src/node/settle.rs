@@ -14,6 +14,7 @@ impl Node {
         let Some(prepared) = &self.prepared else { return Ok(()) };
         let mut next = self.ledger.clone();
         next.roles.extend(prepared.learned.roles.clone());
+        next.evidence.extend(prepared.learned.evidence.clone());
         next.floors = prepared.learned.floors.clone();
         let running =
             |place: &Place| self.pass.seen.running.iter().find(|r| place_of(&r.chain) == *place);
@@ -49,11 +50,13 @@ impl Node {
         if complete {
             let still = self.indexes_named();
             next.accepted_at.retain(|index, _| still.contains(index));
+            next.evidence.retain(|index, _| still.contains(index));
         }
         next.prune();
         if next != self.ledger {
             let mut needed = prepared.learned.read.clone();
             needed.extend(next.roles.values().copied());
+            needed.extend(next.evidence.values().flat_map(crate::evidence::Kept::blobs));
             self.remember(next)?;
             self.parts.cache.evict(&needed, SPARE_BYTES_MAX);
         }

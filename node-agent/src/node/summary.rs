@@ -4,6 +4,7 @@ use super::Node;
 use crate::ledger::Place;
 use crate::observe;
 use skep_api::v1::chains::ChainStatus;
+use skep_api::v1::log::LogSeen;
 use skep_api::v1::nodes::Refused;
 use skep_api::v1::sync::Have;
 
@@ -16,6 +17,7 @@ pub struct Summary {
     pub chains: Vec<ChainStatus>,
     pub notes: Vec<String>,
     pub interfaces: Vec<String>,
+    pub log: Option<LogSeen>,
 }
 
 impl Node {
@@ -24,6 +26,7 @@ impl Node {
     pub fn summary(&self) -> Summary {
         let decision = &self.pass.decision;
         let mut refused = self.offer.refused.clone();
+        refused.extend(self.log_refused.clone());
         refused.extend(self.unverified.values().cloned());
         refused.extend(decision.refused.iter().map(|(place, refusal)| Refused {
             code: refusal.code.clone(),
@@ -48,6 +51,7 @@ impl Node {
             chains: observe::statuses(&self.parts.engine, &self.pass.seen, &self.ledger),
             notes,
             interfaces: self.pass.interfaces.clone(),
+            log: self.log_seen(),
         }
     }
 }

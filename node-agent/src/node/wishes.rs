@@ -80,6 +80,8 @@ impl Node {
             cache: &self.parts.cache,
             ledger: &self.ledger,
             offered_roles: &self.offered_roles,
+            offered_evidence: &self.offered_evidence,
+            memory: self.log_memory(),
             fetched: &self.fetched,
             now,
         }

@@ -7,6 +7,7 @@ use crate::signed::{
 use skep_artifact::hook::Hook;
 use skep_artifact::key::SecretKey;
 use skep_fleet::PolicyRevision;
+use skep_node_agent::fetch::FetchedBeside;
 use skep_node_agent::node::Node;
 
 /// A host that runs revision 2 of policy `fw` at generation 5, answering DROP.
@@ -153,7 +154,7 @@ fn a_package_of_an_unknown_publisher_is_refused() {
         let newer = revised(&running.second, vec![running.answer.member("guard", 10, PASS)]);
         node.offer(&state(6, &[&newer])).unwrap();
         pass(node);
-        node.fetched(running.answer.needed.clone(), None, Ok(()));
+        node.fetched(running.answer.needed.clone(), None, FetchedBeside::default(), Ok(()));
         refused(host, node, "package.signature_untrusted");
     });
 }

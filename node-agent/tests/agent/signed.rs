@@ -17,6 +17,7 @@ use skep_fleet::policy::{Attach, InterfaceMatch, PinnedProgram};
 use skep_fleet::selector::Selector;
 use skep_fleet::{Generation, PolicyRevision};
 use skep_node_agent::cache::Cache;
+use skep_node_agent::fetch::FetchedBeside;
 use skep_node_agent::node::Node;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -103,7 +104,12 @@ impl Publisher {
         let role = Digest::of(&self.role_bytes);
         cache.put(&role, &self.role_bytes).unwrap();
         let namespace = published.needed.package.namespace().clone();
-        node.fetched(published.needed.clone(), Some((namespace, role)), Ok(()));
+        node.fetched(
+            published.needed.clone(),
+            Some((namespace, role)),
+            FetchedBeside::default(),
+            Ok(()),
+        );
     }
 }
 

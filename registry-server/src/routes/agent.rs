@@ -102,6 +102,11 @@ pub async fn report(
     ApiJson(report): ApiJson<Report>,
 ) -> StatusCode {
     app.metrics.reported();
+    if let Some(seen) = &report.log
+        && let Err(error) = app.log.heard(&node.name, seen).await
+    {
+        tracing::error!(node.id = %node.name, "the log as node {} sees it was not compared: {error}", node.name);
+    }
     app.fleet.reported(&node, report);
     StatusCode::NO_CONTENT
 }

@@ -23,5 +23,6 @@ pub async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
 /// Counters for Prometheus.
 pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    (kind, app.metrics.to_text(app.fleet.size()))
+    let size = app.log.size().await.unwrap_or_default();
+    (kind, app.metrics.to_text(app.fleet.size(), size, app.log.alarmed()))
 }

@@ -1,8 +1,10 @@
 //! Namespaces, their keys and their newest role file. Refuses to know how a role is verified.
 
+use super::log::append;
 use super::{Store, StoreError, failed, parsed, unsigned};
 use skep_api::v1::namespaces::{ClaimNamespace, NamespaceInfo};
 use skep_artifact::key::PublicKey;
+use skep_artifact::log::{Entry, Event};
 use skep_artifact::name::Namespace;
 
 #[derive(sqlx::FromRow)]
@@ -59,6 +61,13 @@ impl Store {
                 .await
                 .map_err(failed("add a namespace's key"))?;
         }
+        let event = Event::Delegation {
+            namespace: claim.name.clone(),
+            keys: claim.keys.clone(),
+            threshold: claim.threshold,
+            document: None,
+        };
+        append(&mut change, &Entry { at: now, event }).await?;
         change.commit().await.map_err(failed("commit a namespace"))?;
         Ok(true)
     }

@@ -49,6 +49,7 @@ struct VersionRow {
     deprecated: Option<String>,
     deprecated_for: Option<String>,
     size_bytes: i64,
+    log_position: Option<i64>,
 }
 
 /// The columns of a [`VersionRow`] as one text, for the two statements that read them.
@@ -56,7 +57,7 @@ macro_rules! select_versions {
     ($rest:literal) => {
         concat!(
             "SELECT v.version, v.release, v.index_digest, v.published_at, v.yanked, ",
-            "v.yank_message, v.deprecated, v.deprecated_for, v.size_bytes",
+            "v.yank_message, v.deprecated, v.deprecated_for, v.size_bytes, v.log_position",
             $rest
         )
     };
@@ -73,6 +74,7 @@ impl VersionRow {
             yank_message: self.yank_message,
             deprecated: deprecation(self.deprecated, self.deprecated_for.as_deref())?,
             size_bytes: unsigned("size", self.size_bytes)?,
+            log_index: self.log_position.map(|at| unsigned("log index", at)).transpose()?,
         })
     }
 }

@@ -1,9 +1,12 @@
 //! The one transaction that makes a version visible. Refuses to know signatures and ELF files:
 //! what it is given was verified.
 
+use super::log::append;
 use super::shown::{self, Shown};
 use super::{Change, Store, StoreError, digest, failed, parsed, signed, to_json, unsigned};
 use skep_artifact::digest::Digest;
+use skep_artifact::key::KeyId;
+use skep_artifact::log::{Entry, Event};
 use skep_artifact::name::{Namespace, PackageName, Version};
 use skep_artifact::object::ObjectFacts;
 
@@ -16,7 +19,7 @@ pub struct NewVersion {
     pub published_at: i64,
     pub published_by: String,
     pub threshold: u32,
-    pub signed_by: Vec<String>,
+    pub signed_by: Vec<KeyId>,
     /// The namespace's new role file.
     pub role: Vec<u8>,
     pub role_version: u64,
@@ -65,8 +68,9 @@ pub enum PublishConflict {
 }
 
 impl Store {
-    /// Makes a version visible, or nothing: role file, version, blobs and listing in one
-    /// transaction. `before_commit` runs when all is written and nothing is decided.
+    /// Makes a version visible, or nothing: role file, version, blobs, listing and log entry in one
+    /// transaction. `before_commit` runs when all is written and nothing is decided. Gives the
+    /// version's place in the log.
     ///
     /// # Errors
     /// [`PublishConflict`] says what stood in the way; nothing was changed then.
@@ -74,7 +78,7 @@ impl Store {
         &self,
         new: &NewVersion,
         before_commit: impl FnOnce(),
-    ) -> Result<(), PublishConflict> {
+    ) -> Result<u64, PublishConflict> {
         let mut change = self.begin().await?;
         let package = find_open_package(&mut change, new).await?;
         move_role(&mut change, new).await?;
@@ -83,22 +87,23 @@ impl Store {
         {
             return Err(PublishConflict::ReleaseNotNewer { highest: package.release });
         }
-        insert(&mut change, new, package.as_ref()).await?;
+        let index = insert(&mut change, new, package.as_ref()).await?;
         before_commit();
         change.commit().await.map_err(failed("commit a version"))?;
-        Ok(())
+        Ok(index)
     }
 }
 
-/// Writes a version and everything that hangs on it.
+/// Writes a version, everything that hangs on it and, last, its log entry. Gives its place in the log.
 pub(super) async fn insert(
     change: &mut Change,
     new: &NewVersion,
     package: Option<&FoundPackage>,
-) -> Result<(), PublishConflict> {
+) -> Result<u64, PublishConflict> {
     let id = put_package(change, new, package).await?;
     let version = put_version(change, id, new).await?;
-    put_blobs(change, id, version, new).await
+    put_blobs(change, id, version, new).await?;
+    Ok(put_log(change, version, new).await?)
 }
 
 /// The package of a new version, as it stands.
@@ -287,6 +292,30 @@ async fn put_version(
         .fetch_one(&mut **change)
         .await;
     id.map_err(|source| blob_gone(source, new.index, "write a version"))
+}
+
+/// Logs the version. Last, because other writers wait from here on.
+async fn put_log(change: &mut Change, version: i64, new: &NewVersion) -> Result<u64, StoreError> {
+    let entry = Entry {
+        at: new.published_at,
+        event: Event::Publish {
+            package: new.name.clone(),
+            version: new.version.clone(),
+            index: new.index,
+            release: new.release,
+            role_version: new.role_version,
+            role: Some(Digest::of(&new.role)),
+            signed_by: new.signed_by.clone(),
+        },
+    };
+    let index = append(change, &entry).await?;
+    sqlx::query("UPDATE versions SET log_position = $1 WHERE id = $2")
+        .bind(signed("log index", index)?)
+        .bind(version)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("note a version's place in the log"))?;
+    Ok(index)
 }
 
 async fn put_blobs(

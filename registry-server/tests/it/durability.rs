@@ -77,7 +77,11 @@ async fn killed_at_any_point_of_a_publish_the_version_is_there_or_not_and_never_
         let server = Server::start(folder.path(), None).await;
         let anyone = client(&server.address, None);
         let there = anyone.version(&package.name, &package.version).await.is_ok();
-        assert_eq!(there, point == FaultPoint::PublishCommitted, "{point:?}");
+        let committed = [FaultPoint::PublishCommitted, FaultPoint::PublishProved];
+        assert_eq!(there, committed.contains(&point), "{point:?}");
+        // Entry 0 is the namespace's delegation; the version is in the log exactly when it is there.
+        let (_, logged) = crate::log::whole_log(&anyone).await;
+        assert_eq!(logged.len(), 1 + usize::from(there), "{point:?}");
         assert_eq!(anyone.packages(&Default::default()).await.unwrap().total, u64::from(there));
         let left = std::fs::read_dir(server.data.join("blobs/tmp")).unwrap().count();
         assert_eq!(left, 0, "{point:?}");
@@ -87,6 +91,8 @@ async fn killed_at_any_point_of_a_publish_the_version_is_there_or_not_and_never_
             Ok(receipt) => assert_eq!(receipt.index, package.index()),
             refused => assert_eq!(refusal(refused), (409, "package.version_exists".into())),
         }
+        let (_, logged) = crate::log::whole_log(&anyone).await;
+        assert_eq!(logged.len(), 2, "{point:?}");
         let role = anyone.role(&again.namespace, 1 << 20).await.unwrap().unwrap();
         let keys = [again.key.public()];
         let role = skep_artifact::role::Role::verify(&role, &again.namespace, &keys, 1).unwrap();

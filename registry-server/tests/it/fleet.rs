@@ -60,13 +60,13 @@ fn enrolment(token: &str, name: &str, instance: u8) -> EnrolRequest {
     }
 }
 
-async fn enrolled(world: &World, name: &str, role: &str) -> Client {
+pub(crate) async fn enrolled(world: &World, name: &str, role: &str) -> Client {
     let token = node_token(world, role, 1).await;
     let answer = world.anonymous().enrol(&enrolment(&token, name, 1)).await.unwrap();
     world.client(Some(&answer.credential))
 }
 
-async fn now(node: &Client) -> DesiredState {
+pub(crate) async fn now(node: &Client) -> DesiredState {
     node.sync(&SyncRequest { have: None, wait_secs: 0 }).await.unwrap().unwrap()
 }
 
@@ -214,8 +214,13 @@ async fn a_policy_that_names_what_is_not_published_or_is_no_policy_is_refused() 
     assert_eq!(refusal(admin.apply(&request).await).0, 400);
 }
 
-fn report(seen: &DesiredState, applied: Option<Have>, refusal: Option<Refused>) -> Report {
+pub(crate) fn report(
+    seen: &DesiredState,
+    applied: Option<Have>,
+    refusal: Option<Refused>,
+) -> Report {
     Report {
+        log: None,
         boot_id: "boot".to_owned(),
         seq: 1,
         facts: NodeFacts {

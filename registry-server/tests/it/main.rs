@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test says by a panic where it stopped")]
 
 mod archives;
+mod attestations;
 mod auth;
 mod browse;
 mod durability;
 mod fleet;
 mod life;
+mod log;
 mod maintenance;
 mod oci;
 mod openapi;

@@ -209,7 +209,7 @@ async fn unused_blobs_go_after_a_day_and_used_ones_stay() {
         publisher.client.put_blob(&Digest::of(b"unused"), &b"unused"[..], 6).await.unwrap();
         world.stop().await
     };
-    let app = App::open(&folder.path().join("data"), Faults::default()).await.unwrap();
+    let app = App::open(&folder.path().join("data"), Faults::default(), Vec::new()).await.unwrap();
     let now = clock::now();
     let progress = Progress::default();
     assert_eq!(collect_blobs::run(&app, now, &progress).await.unwrap(), 0);

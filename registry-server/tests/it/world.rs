@@ -57,14 +57,25 @@ impl World {
 
     pub(crate) async fn listen(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, address).await
+        Self::start_in(folder, address, &[]).await
     }
 
-    async fn start_in(folder: TempDir, listen: &str) -> Self {
+    /// A server that keeps the cosignatures of these witnesses.
+    pub(crate) async fn witnessed(witnesses: &[String]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", witnesses).await
+    }
+
+    /// A server on a folder that was left by another, or copied.
+    pub(crate) async fn on(folder: TempDir) -> Self {
+        Self::start_in(folder, "127.0.0.1:0", &[]).await
+    }
+
+    async fn start_in(folder: TempDir, listen: &str, witnesses: &[String]) -> Self {
         let data = folder.path().join("data");
         let flags = ServeFlags {
             data: Some(data.display().to_string()),
             listen: Some(listen.to_owned()),
+            witnesses: witnesses.to_vec(),
             ..ServeFlags::default()
         };
         let settings = Settings::read(&flags, &|_| None).unwrap();
@@ -77,7 +88,7 @@ impl World {
     /// Stops as SIGTERM does and starts again on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let folder = self.stop().await;
-        Self::start_in(folder, "127.0.0.1:0").await
+        Self::start_in(folder, "127.0.0.1:0", &[]).await
     }
 
     /// Stops as SIGTERM does and leaves the folder.

@@ -5,9 +5,13 @@
 
 mod accepted;
 mod archive;
+mod attestation;
 #[path = "../../../artifact/tests/it/clang.rs"]
 mod clang;
 mod content;
+mod log;
+mod log_history;
+mod log_world;
 mod revision;
 mod role;
 mod signature;

@@ -81,8 +81,9 @@ fn a_node_that_never_read_the_repository_accepts_nothing_by_it() {
     let world = crate::world::World::good();
     let get = |digest: &skep_artifact::Digest| world.blobs.get(digest).cloned();
     let floors = skep_trust::Floors::default();
-    let refused =
-        skep_trust::verify_package(&policy, &world.role, &get, &world.wanted, &floors, NOW);
+    let beside = skep_trust::Beside::default();
+    let (role, wanted) = (&world.role, &world.wanted);
+    let refused = skep_trust::verify_package(&policy, role, &get, wanted, &floors, NOW, &beside);
     assert_eq!(refused.unwrap_err().code(), "package.repository_unknown");
     assert_eq!(reader.verify(&repo, NOW), Ok(()));
 }

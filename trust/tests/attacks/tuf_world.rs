@@ -9,7 +9,7 @@ use skep_trust::tuf::{
     Answer, Answers, DelegationDraft, Delegations, Outcome, Pin, RoleKeysDraft, RootDraft, Session,
     Stored, TargetsDraft, snapshot, timestamp,
 };
-use skep_trust::{Floors, NodePolicy, verify_package};
+use skep_trust::{Beside, Floors, NodePolicy, verify_package};
 
 use crate::world::{NOW, World, hex, key};
 
@@ -238,7 +238,15 @@ impl Reader {
         let get = |digest: &Digest| world.blobs.get(digest).cloned();
         let role = repo.parts["acme"].bytes();
         let floors = Floors::default();
-        let verified = verify_package(&self.policy(repo), &role, &get, &world.wanted, &floors, now);
+        let verified = verify_package(
+            &self.policy(repo),
+            &role,
+            &get,
+            &world.wanted,
+            &floors,
+            now,
+            &Beside::default(),
+        );
         verified.map(drop).map_err(|refusal| {
             assert!(refusal.to_string().starts_with("Refused: "), "{refusal}");
             refusal.code().to_owned()

@@ -8,7 +8,7 @@ use skep_artifact::layout::{self, PackageBlobs};
 use skep_artifact::role::{Role, Target};
 use skep_artifact::{Digest, Manifest, SecretKey};
 use skep_trust::{
-    Floors, NodePolicy, Refusal, UnixSeconds, VerifiedPackage, Wanted, verify_package,
+    Beside, Floors, NodePolicy, Refusal, UnixSeconds, VerifiedPackage, Wanted, verify_package,
 };
 
 use crate::clang;
@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) wanted: Wanted,
     pub(crate) floors: Floors,
     pub(crate) now: UnixSeconds,
+    pub(crate) beside: Beside,
 }
 
 /// Keys: 1 and 2 are the publisher's, 7 is the operator's, 9 is Mallory's.
@@ -93,13 +94,15 @@ impl World {
             blobs: blobs.all().into_iter().map(|blob| (blob.digest, blob.bytes.clone())).collect(),
             floors: Floors { roles: [("acme".parse().unwrap(), 5)].into(), ..Floors::default() },
             now: NOW,
+            beside: Beside::default(),
         }
     }
 
     pub(crate) fn verify(&self) -> Result<VerifiedPackage, Refusal> {
         let policy = NodePolicy::parse(&self.policy).unwrap();
         let get = |digest: &Digest| self.blobs.get(digest).cloned();
-        verify_package(&policy, &self.role, &get, &self.wanted, &self.floors, self.now)
+        let (floors, beside) = (&self.floors, &self.beside);
+        verify_package(&policy, &self.role, &get, &self.wanted, floors, self.now, beside)
     }
 
     /// The role's `signed` part as it is.

@@ -42,9 +42,11 @@ pub(super) async fn find(what: &str, args: &Args, session: &Session) -> anyhow::
             ))
         })?;
         // Before anything is downloaded.
-        trust(reference.name.namespace(), args, session)?;
+        let trusted = trust(reference.name.namespace(), args, session)?;
         let client = session.settings.client()?;
-        Bundle::from_registry(&client, &reference, session.out).await?
+        let mut bundle = Bundle::from_registry(&client, &reference, session.out).await?;
+        bundle.prove(&client, &session.settings, &trusted.policy, session.out).await?;
+        bundle
     };
     if args.trust_local_object {
         let message = format!(
