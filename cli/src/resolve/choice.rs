@@ -94,6 +94,7 @@ mod tests {
         let version = |text: &str| {
             let yanked = text.ends_with('!');
             VersionSummary {
+                log_index: None,
                 version: text.trim_end_matches('!').parse().unwrap(),
                 release: 1,
                 index: Digest::of(text.as_bytes()),
