@@ -15,7 +15,7 @@ use crate::node::{Node, NodeError, Parts};
 use crate::observe;
 use crate::report::{self, Due};
 use crate::socket::{self, Question};
-use crate::tuf::Heard;
+use crate::tuf::{Heard, Kept};
 use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
 use skep_api::v1::sync::{Have, Report};
