@@ -22,6 +22,22 @@ pub struct NodePolicy {
     trust_root: Option<String>,
     /// What the repository under that root said last.
     delegations: Option<Arc<Delegations>>,
+    environment: Option<String>,
+    emergency: Vec<PublicKey>,
+    on_revoke: BTreeMap<Hook, OnRevoke>,
+}
+
+/// What becomes of a chain that runs content which was revoked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRevoke {
+    /// It runs on, and the node says so: a firewall with a flaw may be better than none.
+    #[default]
+    Keep,
+    /// What the revision names as its fallback, or what last ran well, takes its place; where neither may run, it is kept.
+    Fallback,
+    /// It is taken off.
+    Detach,
 }
 
 /// What a node accepts from one namespace.
@@ -37,6 +53,8 @@ pub struct NamespaceRule {
     pub max_instructions: Option<u32>,
     /// The most bytes the maps of one object may hold when full (one copy, whatever the number of processors).
     pub max_map_bytes: Option<u64>,
+    /// What becomes of revoked content of this namespace; `None` leaves it to the hook.
+    pub on_revoke: Option<OnRevoke>,
 }
 
 /// m-of-n keys.
@@ -120,7 +138,9 @@ pub enum PolicyError {
 struct PolicyFile {
     #[serde(default)]
     namespace: Vec<NamespaceTable>,
-    operator: Option<SignersTable>,
+    operator: Option<OperatorTable>,
+    #[serde(default, rename = "on-revoke")]
+    on_revoke: BTreeMap<Hook, OnRevoke>,
     trust: Option<TrustTable>,
 }
 
@@ -142,14 +162,18 @@ struct NamespaceTable {
     refuse_helpers: Vec<String>,
     max_instructions: Option<u32>,
     max_map_bytes: Option<u64>,
+    on_revoke: Option<OnRevoke>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SignersTable {
+struct OperatorTable {
     keys: Vec<PublicKey>,
     #[serde(default = "one")]
     threshold: usize,
+    environment: Option<String>,
+    #[serde(default)]
+    emergency: Vec<PublicKey>,
 }
 
 const fn one() -> usize {
@@ -178,9 +202,16 @@ impl NodePolicy {
                 return Err(PolicyError::Twice { namespace });
             }
         }
-        let operator =
-            file.operator.map(|table| Signers::new("the operator", table.keys, table.threshold));
-        policy.operator = operator.transpose()?;
+        policy.on_revoke = file.on_revoke;
+        if let Some(OperatorTable { keys, threshold, environment, emergency }) = file.operator {
+            policy.operator = Some(Signers::new("the operator", keys, threshold)?);
+            policy.environment = environment;
+            if emergency.len() > SIGNATURES_MAX {
+                let of = "emergencies".to_owned();
+                return Err(PolicyError::TooManyKeys { of, keys: emergency.len() });
+            }
+            policy.emergency = emergency;
+        }
         policy.trust_root = file.trust.map(|table| table.root);
         Ok(policy)
     }
@@ -215,6 +246,22 @@ impl NodePolicy {
     pub fn operator(&self) -> Option<&Signers> {
         self.operator.as_ref()
     }
+
+    /// The only environment whose policy sets are accepted; `None` means that of the first one seen.
+    pub fn environment(&self) -> Option<&str> {
+        self.environment.as_deref()
+    }
+
+    /// Keys each of which may revoke by itself, and do nothing else.
+    pub fn emergency(&self) -> &[PublicKey] {
+        &self.emergency
+    }
+
+    /// What becomes of revoked content of a namespace on a hook: the namespace's word, else the hook's.
+    pub fn on_revoke(&self, namespace: &Namespace, hook: Hook) -> OnRevoke {
+        let of_namespace = self.namespace(namespace).and_then(|rule| rule.on_revoke);
+        of_namespace.or_else(|| self.on_revoke.get(&hook).copied()).unwrap_or_default()
+    }
 }
 
 impl NamespaceRule {
@@ -236,6 +283,7 @@ impl NamespaceRule {
             refuse_helpers: table.refuse_helpers,
             max_instructions: table.max_instructions,
             max_map_bytes: table.max_map_bytes,
+            on_revoke: table.on_revoke,
         })
     }
 }
@@ -256,93 +304,4 @@ impl Signers {
 }
 
 #[cfg(test)]
-mod tests {
-    use skep_artifact::SecretKey;
-
-    use super::*;
-
-    fn key(seed: u8) -> String {
-        SecretKey::from_seed([seed; 32]).public().to_string()
-    }
-
-    fn refusal(text: &str) -> String {
-        NodePolicy::parse(text).map_or_else(|error| error.to_string(), |_| "accepted".to_owned())
-    }
-
-    #[test]
-    fn an_empty_policy_accepts_nobody() {
-        let policy = NodePolicy::parse("").unwrap();
-        assert_eq!(policy, NodePolicy::default());
-        assert_eq!(policy.namespaces().count(), 0);
-        assert_eq!(policy.operator(), None);
-    }
-
-    #[test]
-    fn every_key_of_the_file_is_read() {
-        let text = format!(
-            "[operator]\nkeys = [\"{}\", \"{}\"]\nthreshold = 2\n[[namespace]]\nname = \"skep\"\nkeys = [\"{}\"]\n\
-             hooks = [\"xdp\", \"tc-ingress\"]\nrefuse-helpers = [\"bpf_redirect\"]\nmax-instructions = 10\nmax-map-bytes = 20\n",
-            key(1),
-            key(2),
-            key(3)
-        );
-        let policy = NodePolicy::parse(&text).unwrap();
-        assert_eq!(
-            policy.operator().map(|signers| (signers.keys.len(), signers.threshold)),
-            Some((2, 2))
-        );
-        let rule = policy.namespace(&"skep".parse().unwrap()).unwrap();
-        assert_eq!(rule.hooks, [Hook::Xdp, Hook::TcIngress]);
-        assert_eq!(
-            (rule.signers.as_ref().unwrap().threshold, rule.max_instructions, rule.max_map_bytes),
-            (1, Some(10), Some(20))
-        );
-        assert_eq!(policy.namespace(&"acme".parse().unwrap()), None);
-    }
-
-    #[test]
-    fn a_namespace_needs_keys_or_a_root_that_can_name_them() {
-        let table = "[[namespace]]\nname = \"acme\"\nhooks = [\"xdp\"]\n";
-        assert!(refusal(table).contains("lists no keys for acme"));
-        let trusting = format!("[trust]\nroot = \"root.json\"\n{table}");
-        let policy = NodePolicy::parse(&trusting).unwrap();
-        assert_eq!(policy.trust_root(), Some("root.json"));
-        assert_eq!(policy.namespace(&"acme".parse().unwrap()).unwrap().signers, None);
-        assert!(refusal(&format!("{trusting}threshold = 2\n")).contains("threshold for acme"));
-        assert!(refusal("[trust]\nroots = \"root.json\"").contains("unknown field `roots`"));
-    }
-
-    #[test]
-    fn a_restriction_that_is_misspelt_is_no_policy() {
-        let table = |rest: &str| {
-            format!("[[namespace]]\nname = \"a\"\nkeys = [\"{}\"]\nhooks = []\n{rest}", key(1))
-        };
-        assert_eq!(refusal(&table("")), "accepted");
-        assert!(
-            refusal(&table("refuse_helpers = []"))
-                .contains("line 5: unknown field `refuse_helpers`")
-        );
-        assert!(
-            refusal(&table("refuse-helpers = [\"redirect\"]")).contains("write it with its prefix")
-        );
-        assert!(refusal(&table("threshold = 0")).contains("asks for 0 of 1"));
-        assert!(refusal(&table("threshold = 2")).contains("asks for 2 of 1"));
-        assert!(
-            refusal(&[table(""), table("")].concat()).contains("two [[namespace]] tables for a")
-        );
-        assert!(
-            refusal(&table("").replace("hooks = []", "hooks = [\"socket\"]"))
-                .contains("unknown variant")
-        );
-        assert!(refusal(&table("").replace("hooks = []\n", "")).contains("missing field `hooks`"));
-        assert!(refusal("[operator]\nkeys = []").contains("asks for 1 of 0"));
-        let twice = format!("[operator]\nkeys = [\"{0}\", \"{0}\"]\nthreshold = 2", key(1));
-        assert!(refusal(&twice).contains("asks for 2 of 1"));
-        assert!(
-            refusal(
-                "[operator]\nkeys = [\"skep-ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"]"
-            )
-            .contains("small order")
-        );
-    }
-}
+mod tests;

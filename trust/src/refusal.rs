@@ -1,14 +1,14 @@
 //! Every way a package or a policy revision can be refused, each with a stable code and a sentence that says what, why and what to do.
 //! It refuses to know how the checks are made.
 
-use std::fmt;
-
 use skep_artifact::dsse::DsseError;
 use skep_artifact::layout::LayoutError;
 use skep_artifact::role::RoleError;
 use skep_artifact::{Digest, Hook, KeyId, Namespace};
 
 use crate::delegated::RepositoryRefusal;
+use crate::revocation::Severity;
+use crate::signed::Keys;
 use crate::verify::Wanted;
 
 /// Why something is not loaded or acted on. Each variant names an attack, or the slip that looks like one.
@@ -23,6 +23,20 @@ pub enum Refusal {
     NamespaceNotAllowed {
         /// What was wanted.
         package: Box<Wanted>,
+    },
+    /// Known to be bad.
+    #[error(
+        "Refused: {package} was revoked by its {by}: {reason} (severity {severity}). Apply a policy with a version that is not revoked."
+    )]
+    Revoked {
+        /// What was wanted.
+        package: Box<Wanted>,
+        /// Who said so: `publisher`, `operator` or `emergency key`.
+        by: &'static str,
+        /// Why, as they wrote it.
+        reason: String,
+        /// How bad.
+        severity: Severity,
     },
     /// None of the accepted keys signed.
     #[error(
@@ -266,6 +280,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NamespaceNotAllowed { .. } => "package.namespace_not_allowed",
+            Self::Revoked { .. } => "package.revoked",
             Self::SignatureUntrusted { .. } => "package.signature_untrusted",
             Self::ThresholdNotMet { .. } => "package.threshold_not_met",
             Self::Role { why, .. } => role_code(why),
@@ -363,22 +378,6 @@ fn envelope_code(error: &DsseError) -> &'static str {
         }
         DsseError::Json(_) | DsseError::Base64 { .. } | DsseError::TooManySignatures { .. } => {
             "policy.malformed"
-        }
-    }
-}
-
-/// Key ids as people read them.
-struct Keys<'a>(&'a [KeyId]);
-
-impl fmt::Display for Keys<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [] => f.write_str("nobody"),
-            [key] => write!(f, "key {}", key.short()),
-            keys => {
-                let shown: Vec<_> = keys.iter().take(5).map(KeyId::short).collect();
-                write!(f, "keys {}", shown.join(", "))
-            }
         }
     }
 }

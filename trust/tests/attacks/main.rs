@@ -4,12 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod accepted;
+mod approval;
 mod archive;
+mod assignment;
 #[path = "../../../artifact/tests/it/clang.rs"]
 mod clang;
 mod content;
+mod documents;
 mod revision;
+mod revocation;
 mod role;
+mod set;
 mod signature;
 mod tuf;
 mod tuf_keys;
