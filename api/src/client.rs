@@ -3,6 +3,7 @@
 
 mod life;
 mod maintenance;
+mod operators;
 mod packages;
 mod trust;
 mod uploads;

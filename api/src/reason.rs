@@ -45,6 +45,9 @@ pub mod code {
     pub const TRUST_ROOT_MISSING: &str = "trust.no_root";
     pub const POLICY_REFUSED: &str = "policy.refused";
     pub const POLICY_STALE: &str = "policy.revision_not_newer";
+    pub const DOCUMENT_REFUSED: &str = "document.refused";
+    pub const SET_STALE: &str = "set.not_newer";
+    pub const APPROVAL_STALE: &str = "approval.other_revision";
     pub const NODE_TOKEN: &str = "node.token_refused";
     pub const NODE_EXISTS: &str = "node.name_taken";
 }

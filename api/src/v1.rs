@@ -6,6 +6,7 @@ pub mod life;
 pub mod maintenance;
 pub mod namespaces;
 pub mod nodes;
+pub mod operators;
 pub mod packages;
 pub mod policies;
 pub mod sync;

@@ -21,6 +21,7 @@ mod publishing;
 mod render;
 mod resolve;
 mod settings;
+mod signing;
 mod trusting;
 mod uploading;
 mod wait;

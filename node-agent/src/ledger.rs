@@ -23,6 +23,10 @@ const LEDGER_BYTES_MAX: u64 = 48 << 20;
 /// interfaces by the thousand; what vanished longest ago is forgotten first.
 pub const GOOD_PLACES_MAX: usize = 1024;
 
+/// Revisions whose approvals are kept before those of revisions that were never accepted are dropped: four times the
+/// policies one node may follow.
+const APPROVED_REVISIONS_MAX: usize = 1024;
+
 /// One hook of one interface.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
@@ -57,6 +61,27 @@ pub struct Ledger {
     pub accepted_at: BTreeMap<Digest, i64>,
     /// Lowest versions of role files and revisions this node still takes.
     pub floors: Floors,
+    /// What operators signed beside revisions.
+    pub operators: OperatorLedger,
+}
+
+/// What operators signed beside revisions, as far as it must be remembered.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorLedger {
+    /// The newest policy set: its envelope, base64.
+    #[serde(default)]
+    pub set: Option<String>,
+    /// Approvals by the digest of the revision's signed bytes: envelopes, base64. They are kept, so that a server cannot
+    /// drop one later.
+    #[serde(default)]
+    pub approvals: BTreeMap<Digest, BTreeSet<String>>,
+    /// How many revocations the server handed over; what they say is in the floors, for ever.
+    #[serde(default)]
+    pub revocations_seen: u64,
+    /// The highest generation of an epoch before: what runs by it is ours.
+    #[serde(default)]
+    pub superseded: u64,
 }
 
 /// A verified revision.
@@ -175,6 +200,11 @@ impl Ledger {
         let good = self.good.values().flat_map(|g| g.envelopes.iter().copied());
         let named: BTreeSet<Digest> = accepted.chain(good).collect();
         self.envelopes.retain(|digest, _| named.contains(digest));
+        let payloads: BTreeSet<Digest> = self.accepted.values().map(|a| a.payload).collect();
+        // Approvals of a revision that still waits for more are handed over again by the server.
+        if self.operators.approvals.len() > APPROVED_REVISIONS_MAX {
+            self.operators.approvals.retain(|payload, _| payloads.contains(payload));
+        }
     }
 }
 
@@ -210,23 +240,43 @@ struct Entries {
     roles: BTreeMap<Namespace, Digest>,
     accepted_at: BTreeMap<Digest, i64>,
     floors: Floors,
+    #[serde(default)]
+    operators: OperatorLedger,
 }
 
 impl From<&Ledger> for Entries {
     fn from(ledger: &Ledger) -> Self {
-        let Ledger { newest, applied, accepted, good, envelopes, roles, accepted_at, floors } =
-            ledger.clone();
+        let Ledger {
+            newest,
+            applied,
+            accepted,
+            good,
+            envelopes,
+            roles,
+            accepted_at,
+            floors,
+            operators,
+        } = ledger.clone();
         let good = good.into_iter().collect();
-        Self { newest, applied, accepted, good, envelopes, roles, accepted_at, floors }
+        Self { newest, applied, accepted, good, envelopes, roles, accepted_at, floors, operators }
     }
 }
 
 impl From<Entries> for Ledger {
     fn from(entries: Entries) -> Self {
-        let Entries { newest, applied, accepted, good, envelopes, roles, accepted_at, floors } =
-            entries;
+        let Entries {
+            newest,
+            applied,
+            accepted,
+            good,
+            envelopes,
+            roles,
+            accepted_at,
+            floors,
+            operators,
+        } = entries;
         let good = good.into_iter().collect();
-        Self { newest, applied, accepted, good, envelopes, roles, accepted_at, floors }
+        Self { newest, applied, accepted, good, envelopes, roles, accepted_at, floors, operators }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod link;
 pub mod metrics;
 pub mod metrics_server;
 pub mod node;
+pub mod notices;
 pub mod observe;
 pub mod prepare;
 pub mod reconcile;

@@ -23,8 +23,9 @@ pub enum Due {
 /// Fills in a report.
 #[must_use]
 pub fn fill(summary: Summary, facts: NodeFacts, boot_id: String, seq: u64) -> Report {
-    let Summary { seen, applied, refusal, chains, notes, interfaces: _ } = summary;
-    Report { boot_id, seq, facts, seen, applied, refusal, chains, notes }
+    let Summary { seen, applied, refusal, chains, notes, interfaces: _, standing } = summary;
+    let standing = Some(standing);
+    Report { boot_id, seq, facts, seen, applied, refusal, chains, notes, standing }
 }
 
 /// Compares a report with the one sent before it, `age` ago.
@@ -92,6 +93,7 @@ mod tests {
             chains: vec![chain],
             notes: vec![],
             interfaces: vec![],
+            standing: skep_api::v1::operators::Standing::default(),
         };
         fill(summary, NodeFacts::default(), "boot".to_owned(), seq)
     }

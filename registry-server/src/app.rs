@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::partial::Partials;
 use crate::router;
 use crate::secret::{Kind, Secret};
+use crate::server_key::{ServerKey, ServerKeyError};
 use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
 use crate::tls::{self, TlsError};
@@ -48,6 +49,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the fleet cannot be loaded")]
     Fleet(#[from] ControlError),
+    #[error("the key of assignments cannot be used")]
+    ServerKey(#[from] ServerKeyError),
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
     #[error("no token can be made")]
@@ -115,7 +118,7 @@ impl App {
         let lock = lock(data)?;
         let store = Store::open(&Place::in_folder(data)).await?;
         let blobs = BlobStore::open(&data.join("blobs"), faults)?;
-        let fleet = Fleet::load(store.clone()).await?;
+        let fleet = Fleet::load(store.clone(), ServerKey::open(data)?).await?;
         let partials = Partials::open(&data.join("uploads"))?;
         let inner = Inner {
             store,

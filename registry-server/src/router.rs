@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::error;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    agent, blobs, health, life, namespaces, nodes, oci, packages, policies, tasks, tokens, uploads,
-    web,
+    agent, blobs, documents, health, life, namespaces, nodes, oci, packages, policies, tasks,
+    tokens, uploads, web,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -65,6 +65,7 @@ fn api() -> OpenApiRouter<App> {
             OpenApiRouter::new()
                 .routes(routes!(packages::publish))
                 .routes(routes!(policies::list, policies::apply))
+                .routes(routes!(documents::policy_set, documents::hand_in_set))
                 .layer(large),
         )
         .merge(
@@ -89,6 +90,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(tokens::remove))
         .routes(routes!(tasks::list, tasks::start))
         .routes(routes!(tasks::show))
+        .routes(routes!(documents::approvals, documents::approve))
+        .routes(routes!(documents::revocations, documents::revoke))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::show))
         .routes(routes!(nodes::create_token))

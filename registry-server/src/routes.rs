@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod blobs;
+pub mod documents;
 pub mod extract;
 pub mod health;
 pub mod life;

@@ -3,6 +3,7 @@
 
 pub mod blobs;
 mod connect;
+pub mod documents;
 pub mod life;
 pub mod listing;
 pub mod namespaces;

@@ -32,4 +32,4 @@ pub use revocation::{
 pub use set::{PolicySet, SetRefusal, VerifiedSet, verify_set};
 pub use signed::NotSigned;
 pub use verified::{LocallyTrusted, VerifiedObject, VerifiedPackage, VerifiedRevision};
-pub use verify::{UnixSeconds, Wanted, verify_package, verify_revision};
+pub use verify::{UnixSeconds, Wanted, check_revoked, verify_package, verify_revision};

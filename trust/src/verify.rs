@@ -151,7 +151,7 @@ fn envelope_refusal(error: DsseError) -> Refusal {
 }
 
 /// What is known to be bad stays bad, whoever signs it again.
-fn check_revoked(wanted: &Wanted, floors: &Floors) -> Result<(), Refusal> {
+pub fn check_revoked(wanted: &Wanted, floors: &Floors) -> Result<(), Refusal> {
     let Some(known) = floors.revocation_of(wanted) else { return Ok(()) };
     let by = match known.by {
         Revoker::Publisher => "publisher",

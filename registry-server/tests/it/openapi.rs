@@ -14,6 +14,7 @@ const PUBLIC: &[&str] = &[
     "GET /v1/namespaces",
     "GET /v1/namespaces/{namespace}",
     "GET /v1/namespaces/{namespace}/role",
+    "GET /v1/revocations",
     "POST /v1/agent/enrol",
     "GET /v2/",
     "GET /v2/{namespace}/{name}/blobs/{digest}",
