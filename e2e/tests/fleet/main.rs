@@ -10,6 +10,7 @@ mod agent_readme;
 mod attacks;
 mod cli;
 mod compose;
+mod drills;
 mod foreign;
 mod ground;
 mod hostile;
