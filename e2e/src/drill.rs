@@ -284,6 +284,7 @@ fn controller(scene: &mut Scene) -> Result<()> {
 
     scene.stage.world.operator.skep(&["policy", "epoch", "--bump", "--key", &stranger])?;
     scene.expect("begin an epoch alone", &["set.signature_untrusted"])?;
+    scene.make_good()?;
 
     moved_by_labels(scene)?;
     let data = scene.pristine.clone();

@@ -24,6 +24,8 @@ pub struct Read {
     pub revisions: BTreeMap<PolicyName, PolicyRevision>,
     /// Digests of the signed bytes of every envelope that can be read, refused ones included.
     pub payloads: Vec<Digest>,
+    /// The highest revision of each policy in an envelope that can be read, refused ones included.
+    pub offered: BTreeMap<PolicyName, u64>,
 }
 
 /// Approvals by the digest of the signed bytes of what they approve.
@@ -48,7 +50,14 @@ pub fn read_all(
     let mut read = Read::default();
     for text in envelopes {
         let envelope = STANDARD.decode(text).ok().and_then(|bytes| Envelope::parse(&bytes).ok());
-        read.payloads.extend(envelope.map(|envelope| Digest::of(envelope.unverified_payload())));
+        if let Some(envelope) = envelope {
+            let payload = envelope.unverified_payload();
+            read.payloads.push(Digest::of(payload));
+            if let Ok(revision) = PolicyRevision::from_json(payload) {
+                let highest = read.offered.entry(revision.name).or_default();
+                *highest = revision.revision.max(*highest);
+            }
+        }
         match read_one(policy, text, floors, approvals) {
             Ok((_, revision, accepted)) => {
                 read.envelopes.insert(accepted.envelope, text.clone());

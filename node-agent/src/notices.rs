@@ -1,7 +1,7 @@
 //! PURE: policy sets, approvals, revocations and assignments as this node takes them: each verified by `trust` against the
 //! node's own policy. Refuses to know what becomes of a chain, and where anything is kept.
 
-use crate::ledger::{Accepted, OperatorLedger};
+use crate::ledger::OperatorLedger;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use skep_api::v1::nodes::Refused;
@@ -174,18 +174,16 @@ pub fn judge_assignment(
     verify_assignment(&bytes, &expected, floors, now).map(Some).map_err(spoken)
 }
 
-/// Policies that the set names, that are for this node, and that it does not hold as it must.
+/// Policies that the set names, that are for this node, and that the server left out of a state or keeps too old.
 #[must_use]
 pub fn left_out(
     set: &VerifiedSet,
     labels: &Labels,
-    accepted: &BTreeMap<PolicyName, Accepted>,
-    floors: &Floors,
+    offered: &BTreeMap<PolicyName, u64>,
 ) -> Vec<Lacking> {
     let have = |policy: &str| {
-        let accepted = policy.parse().ok().and_then(|name: PolicyName| accepted.get(&name));
-        let floor = floors.revisions.get(policy).map(|(revision, _)| *revision);
-        accepted.map(|accepted| accepted.revision).max(floor)
+        let name: PolicyName = policy.parse().ok()?;
+        offered.get(&name).copied()
     };
     let concerns = |policy: &str| match set.selector(policy) {
         None => true,

@@ -58,7 +58,13 @@ impl Node {
                 tracing::warn!(generation = %offered.generation, code = error.code, "{}", error.message);
                 // Denials and the operators' epoch count, whatever came beside them.
                 self.remember(next)?;
-                refused.insert(0, error);
+                // A set that was refused already says more than that the server follows it.
+                let follows = matches!(
+                    error.code.as_str(),
+                    "assignment.set_not_signed" | "assignment.epoch_not_signed"
+                );
+                let at = if follows { refused.len() } else { 0 };
+                refused.insert(at, error);
                 self.offer.refused = refused;
             }
         }
@@ -103,9 +109,8 @@ impl Node {
         next.accepted = acceptance.accepted;
         next.envelopes.extend(read.envelopes);
         next.prune();
-        let lacking = set
-            .as_ref()
-            .map(|set| notices::left_out(set, &self.parts.labels, &next.accepted, &next.floors));
+        let labels = &self.parts.labels;
+        let lacking = set.as_ref().map(|set| notices::left_out(set, labels, &read.offered));
         let lacking = lacking.unwrap_or_default();
         let left_out = lacking.iter().map(|lacking| lacking.policy.clone()).collect();
         let lacking = lacking.iter().map(notices::say_lacking);

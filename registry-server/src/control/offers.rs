@@ -37,6 +37,11 @@ impl HeldPolicy {
         Arc::new(Self { stored, base64, payload })
     }
 
+    /// Whether the policy is for a node with these labels, removed or not: the policy set names it either way.
+    pub(super) fn concerns(&self, labels: &Labels) -> bool {
+        self.stored.revision.nodes.matches(labels)
+    }
+
     /// Whether the policy asks a node with these labels for anything.
     pub(super) fn selects(&self, labels: &Labels) -> bool {
         !self.stored.revision.removed && self.stored.revision.nodes.matches(labels)
@@ -59,7 +64,7 @@ impl Offers {
         labels: &Labels,
         seen: &BTreeSet<PolicyName>,
     ) -> Result<Arc<Offer>, ControlError> {
-        let meant = policies.iter().filter(|(n, p)| p.selects(labels) || seen.contains(*n));
+        let meant = policies.iter().filter(|(n, p)| p.concerns(labels) || seen.contains(*n));
         let names: BTreeSet<PolicyName> = meant.map(|(name, _)| name.clone()).collect();
         if let Some(offer) = self.made.get(&names) {
             return Ok(offer.clone());
