@@ -17,6 +17,10 @@ fn standing(stage: &Stage, index: usize) -> Value {
     stage.world.nodes[index].as_seen_by(&stage.world.operator).unwrap()["standing"].clone()
 }
 
+fn attached(stage: &Stage, index: usize) -> Option<kernel::AttachedXdp> {
+    kernel::attached_xdp(&stage.world.nodes[index].namespace, INTERFACE).unwrap()
+}
+
 /// Waits until a node that refused runs what it should: its last word may still be the refusal.
 #[track_caller]
 fn heals(stage: &Stage, index: usize) {
@@ -94,8 +98,8 @@ fn a_revoked_version_is_refused_by_a_connected_agent_within_seconds() {
     for node in [keeps, detaches] {
         stage.converged(node).unwrap();
     }
-    let operator = &stage.world.operator;
     let key = stage.operator.argument().unwrap();
+    let operator = &stage.world.operator;
     let words = ["revoke", "skep/firewall@0.1.0", "--reason", "lets IPv6 pass", "--key", key];
     operator.skep(&words).unwrap();
     let begun = Instant::now();
@@ -105,12 +109,12 @@ fn a_revoked_version_is_refused_by_a_connected_agent_within_seconds() {
     assert!(message.contains("lets IPv6 pass") && message.contains("is kept"), "{message}");
     assert!(took < REVOKED_WITHIN, "{took:?}");
     eprintln!("revoke → refused, as the registry shows it: {} ms", took.as_millis());
-    let attached = |index: usize| {
-        kernel::attached_xdp(&stage.world.nodes[index].namespace, INTERFACE).unwrap()
-    };
-    assert!(attached(keeps).is_some(), "keep is what the node's owner said by saying nothing");
+    assert!(
+        attached(&stage, keeps).is_some(),
+        "keep is what the node's owner said by saying nothing"
+    );
     wait::until("the chain is off where the owner wants that", REVOKED_WITHIN, || {
-        Ok(attached(detaches).is_none().then_some(()))
+        Ok(attached(&stage, detaches).is_none().then_some(()))
     })
     .unwrap();
     let (code, message) = stage.refused(detaches).unwrap();
@@ -123,7 +127,7 @@ fn a_revoked_version_is_refused_by_a_connected_agent_within_seconds() {
     stage.world.nodes[detaches].stop_agent().unwrap();
     stage.world.nodes[detaches].start_agent().unwrap();
     assert_eq!(stage.refused(detaches).unwrap().0, "package.revoked");
-    assert!(attached(detaches).is_none());
+    assert!(attached(&stage, detaches).is_none());
     stage.publish_version("firewall", "0.1.1").unwrap();
     stage.apply("edge-guard.yaml", &guard_document("skep/firewall@^0.1")).unwrap();
     for node in [keeps, detaches] {
