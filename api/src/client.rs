@@ -5,6 +5,7 @@ mod attestations;
 mod life;
 mod log;
 mod maintenance;
+mod operators;
 mod packages;
 mod trust;
 mod uploads;

@@ -52,6 +52,9 @@ pub mod code {
     pub const LOG_NOT_WITNESSED: &str = "log.not_witnessed";
     pub const LOG_OTHER_HISTORY: &str = "log.other_history";
     pub const LOG_NO_COSIGNATURE: &str = "log.no_cosignature";
+    pub const DOCUMENT_REFUSED: &str = "document.refused";
+    pub const SET_STALE: &str = "set.not_newer";
+    pub const APPROVAL_STALE: &str = "approval.other_revision";
     pub const NODE_TOKEN: &str = "node.token_refused";
     pub const NODE_EXISTS: &str = "node.name_taken";
 }

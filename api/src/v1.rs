@@ -8,6 +8,7 @@ pub mod log;
 pub mod maintenance;
 pub mod namespaces;
 pub mod nodes;
+pub mod operators;
 pub mod packages;
 pub mod policies;
 pub mod sync;

@@ -3,7 +3,7 @@
 //!
 //! The signed bytes are the pre-authentication encoding of the DSSE specification 1.0 (secure-systems-lab/dsse, protocol.md).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,6 +15,16 @@ use crate::limits::{MANIFEST_JSON_BYTES_MAX, SIGNATURES_MAX};
 
 /// The payload type of an operator's policy revision.
 pub const POLICY_PAYLOAD_TYPE: &str = "application/vnd.skep.policy-revision.v1+json";
+/// The payload type of an operator's policy set.
+pub const SET_PAYLOAD_TYPE: &str = "application/vnd.skep.policy-set.v1+json";
+/// The payload type of an operator's approval of a wave.
+pub const APPROVAL_PAYLOAD_TYPE: &str = "application/vnd.skep.approval.v1+json";
+/// The payload type of a server's assignment.
+pub const ASSIGNMENT_PAYLOAD_TYPE: &str = "application/vnd.skep.assignment.v1+json";
+/// The payload type of a revocation.
+pub const REVOCATION_PAYLOAD_TYPE: &str = "application/vnd.skep.revocation.v1+json";
+/// The payload type of the lift of a revocation.
+pub const REVOCATION_LIFT_PAYLOAD_TYPE: &str = "application/vnd.skep.revocation-lift.v1+json";
 
 /// Bytes of an envelope: a payload of the largest JSON document in base64, and its signatures.
 pub const ENVELOPE_BYTES_MAX: usize = MANIFEST_JSON_BYTES_MAX / 3 * 4 + 64 * 1024;
@@ -123,6 +133,28 @@ pub fn sign(payload_type: &str, payload: &[u8], keys: &[SecretKey]) -> Result<Ve
         payload_type: payload_type.to_owned(),
         payload: BASE64.encode(payload),
         signatures: keys.iter().map(signature).collect(),
+    };
+    json::canonical(&envelope).map_err(DsseError::Json)
+}
+
+/// Adds signatures to an envelope: what the second operator does on another machine. A key that signed already is left as it is.
+pub fn add_signatures(bytes: &[u8], keys: &[SecretKey]) -> Result<Vec<u8>, DsseError> {
+    let Envelope { payload_type, payload, signatures } = Envelope::parse(bytes)?;
+    let message = pre_authentication_encoding(&payload_type, &payload);
+    let mut all: BTreeMap<KeyId, Vec<u8>> =
+        signatures.into_iter().map(|signature| (signature.key_id, signature.bytes)).collect();
+    for key in keys {
+        all.entry(key.public().key_id()).or_insert_with(|| key.sign(&message).to_vec());
+    }
+    if all.len() > SIGNATURES_MAX {
+        return Err(DsseError::TooManySignatures { count: all.len() });
+    }
+    let signature =
+        |(keyid, bytes): (KeyId, Vec<u8>)| SignatureJson { keyid, sig: BASE64.encode(bytes) };
+    let envelope = EnvelopeJson {
+        payload_type,
+        payload: BASE64.encode(payload),
+        signatures: all.into_iter().map(signature).collect(),
     };
     json::canonical(&envelope).map_err(DsseError::Json)
 }
@@ -257,6 +289,20 @@ mod tests {
         let mut wanted = vec![keys[0].key_id(), keys[1].key_id()];
         wanted.sort_unstable();
         assert_eq!(verified.signed_by(), wanted);
+    }
+
+    #[test]
+    fn a_signature_added_elsewhere_counts_and_changes_nothing_signed() {
+        let keys = [key(1).public(), key(2).public()];
+        let first = sign("t", b"payload", &[key(1)]).unwrap();
+        let both = add_signatures(&first, &[key(2), key(1)]).unwrap();
+        assert_eq!(verify(&both, "t", &keys, 2).unwrap().payload(), b"payload");
+        assert_eq!(add_signatures(&both, &[key(1)]).unwrap(), both);
+        assert!(matches!(add_signatures(b"{}", &[]), Err(DsseError::Json(_))));
+        let crowd: Vec<_> =
+            (0..=SIGNATURES_MAX).map(|seed| key(u8::try_from(seed).unwrap())).collect();
+        let refused = add_signatures(&first, &crowd);
+        assert!(matches!(refused, Err(DsseError::TooManySignatures { count: 33 })));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod apply;
+mod approve;
 mod attest;
 mod build;
 mod completion;
@@ -22,10 +23,12 @@ mod plan;
 mod policy;
 mod publish;
 mod pull;
+mod revoke;
 #[cfg(feature = "local")]
 mod run;
 mod search;
 mod sign;
+mod signed;
 mod token;
 #[cfg(feature = "local")]
 mod top;
@@ -122,6 +125,10 @@ enum Command {
     Plan(plan::Args),
     /// Sign policies and hand them to the registry
     Apply(apply::Args),
+    /// Sign that a wave of a revision may begin
+    Approve(approve::Args),
+    /// Sign that a version is known to be bad; nodes refuse it within seconds
+    Revoke(revoke::Args),
     /// Enrol, list and look at nodes
     #[command(subcommand)]
     Node(node::Command),
@@ -178,6 +185,8 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Policy(command) => policy::run(&command, &session).await,
         Command::Plan(args) => plan::run(&args, &session).await,
         Command::Apply(args) => apply::run(&args, &session).await,
+        Command::Approve(args) => approve::run(&args, &session).await,
+        Command::Revoke(args) => revoke::run(&args, &session).await,
         Command::Node(command) => node::run(&command, &session).await,
         Command::Completion(args) => completion::run(&args),
     }

@@ -23,6 +23,7 @@ mod render;
 mod resolve;
 mod seen_log;
 mod settings;
+mod signing;
 mod trusting;
 mod uploading;
 mod wait;

@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod demo;
+pub mod drill;
 pub mod figures;
 pub mod interrupt;
 pub mod kernel;

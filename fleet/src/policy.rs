@@ -1,9 +1,11 @@
 //! Policies: the document an operator writes, and the revision an operator signs.
 //! Refuses to know who signed what (that is `trust`) and where packages are stored.
 
+mod bounds;
 mod error;
 mod resolve;
 
+pub use bounds::{ApprovalRule, BoundsError, Fallback, FallbackWish};
 pub use error::{MemberError, PolicyError, RangeError};
 pub use resolve::{ProgramDefaults, ResolvedPackage};
 
@@ -38,6 +40,12 @@ pub struct PolicyDocument {
     pub nodes: Selector,
     pub attach: Attach,
     pub programs: Vec<ProgramWish>,
+    /// What a node may run instead: the revision before, or nothing.
+    #[serde(default)]
+    pub fallback: Option<FallbackWish>,
+    /// Whose agreement waves need.
+    #[serde(default)]
+    pub approval: Option<ApprovalRule>,
 }
 
 /// The `kind:` line of a policy document.
@@ -176,6 +184,12 @@ pub struct PolicyRevision {
     pub nodes: Selector,
     pub attach: Attach,
     pub programs: Vec<PinnedProgram>,
+    /// The only lower content that a node may run instead of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    /// Whose agreement waves need; a node refuses a wave that lacks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRule>,
 }
 
 /// One program of a signed revision.
@@ -225,7 +239,8 @@ impl PolicyRevision {
     /// The signed tombstone that takes this policy off every node.
     #[must_use]
     pub fn tombstone(&self, revision: u64) -> Self {
-        Self { revision, removed: true, programs: Vec::new(), ..self.clone() }
+        let (programs, fallback, approval) = (Vec::new(), None, None);
+        Self { revision, removed: true, programs, fallback, approval, ..self.clone() }
     }
 
     /// Refuses revisions that mean nothing or contradict themselves.
@@ -254,6 +269,9 @@ impl PolicyRevision {
                 return Err(PolicyError::TooManyPrograms { policy: policy(), found });
             }
         }
+        self.check_bounds()?;
+        let fallback = self.fallback.iter().flat_map(|fallback| &fallback.programs);
+        fallback.into_iter().try_for_each(|program| self.check_verdicts(program))?;
         let mut seen = BTreeSet::new();
         for program in &self.programs {
             if !seen.insert(&program.name) {

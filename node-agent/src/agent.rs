@@ -8,17 +8,18 @@ use crate::explain::explain;
 use crate::facts;
 use crate::fetch::{Fetched, Fetcher, Needed};
 use crate::interfaces::Watch;
-use crate::link::{Contact, Offered, Poll, Reports};
+use crate::link::{Contact, Known, Offered, Poll, Reports};
 use crate::log::Checkpointed;
 use crate::metrics_server::{self, About};
 use crate::node::{Node, NodeError, Parts};
+use crate::notices::Me;
 use crate::observe;
 use crate::report::{self, Due};
 use crate::socket::{self, Question};
 use crate::tuf::{Heard, Kept};
 use skep_api::client::{Client, ClientConfig, ClientError};
 use skep_api::v1::nodes::Feature;
-use skep_api::v1::sync::{Have, Report};
+use skep_api::v1::sync::Report;
 use skep_chain_dispatcher::{Engine, EngineConfig, EngineError, LibxdpVersion, libxdp_root};
 use skep_trust::NodePolicy;
 use skep_trust::tuf::Delegations;
@@ -86,11 +87,14 @@ pub fn open_engine(pin_root: &Path, libxdp_bpffs: &Path) -> Result<Engine, Start
 /// # Errors
 /// [`StartError`].
 pub fn open_node(settings: &Settings) -> Result<Node, StartError> {
-    let labels = settings.identity.enrolled.as_ref().map(|e| e.labels.clone());
+    let enrolled = settings.identity.enrolled.as_ref();
+    let labels = enrolled.map(|e| e.labels.clone());
+    let server = enrolled.and_then(|e| e.server_key.clone());
     let cache = Cache::open(&settings.state).map_err(|source| StartError::Cache { source })?;
     Node::open(Parts {
         engine: open_engine(&settings.pin_root, &settings.libxdp_bpffs)?,
         policy: remembered(settings),
+        me: Me { name: settings.identity.name.to_string(), server },
         labels: labels.unwrap_or_default(),
         state: settings.state.clone(),
         cache,
@@ -171,7 +175,7 @@ struct Agent {
     sent_at: Instant,
     quiet_for: u32,
     inputs: Option<Inputs>,
-    have: watch::Sender<Option<Have>>,
+    have: watch::Sender<Known>,
     needed: watch::Sender<Needed>,
     newest: watch::Sender<Option<Report>>,
     log_known: watch::Sender<u64>,
@@ -199,7 +203,8 @@ impl Agent {
         let client = client(&settings)?;
         let cache = Cache::open(&settings.state).map_err(|source| StartError::Cache { source })?;
         let signals = |kind| signal(kind).map_err(|source| StartError::Signal { source });
-        let (have, have_seen) = watch::channel(None);
+        let known = Known { have: None, notices: node.notices_seen() };
+        let (have, have_seen) = watch::channel(known);
         let (needed, needed_seen) = watch::channel(Needed::default());
         let (newest, newest_seen) = watch::channel(None);
         let (contact_heard, contact) = watch::channel(Contact::None);
@@ -318,11 +323,11 @@ impl Agent {
     }
 
     fn take_offer(&mut self, offered: Offered) {
-        if let Err(error) = self.node.offer(&offered.state) {
+        if let Err(error) = self.node.offer(&offered.state, facts::now()) {
             tracing::error!("{}", explain(&error));
         }
         self.look_again();
-        self.have.send_replace(self.node.seen());
+        self.have.send_replace(Known { have: self.node.seen(), notices: self.node.notices_seen() });
         // The poll goes on whether or not it still listens.
         let _ = offered.looked_at.send(());
     }

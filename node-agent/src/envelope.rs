@@ -2,11 +2,13 @@
 //! Refuses to know how revisions are compared (`reconcile`) and where they are kept (`ledger`).
 
 use crate::ledger::{Accepted, Ledger};
+use crate::notices::check_approvals;
 use crate::reconcile::{Candidate, Decision, Wish};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use skep_api::v1::nodes::Refused;
 use skep_artifact::digest::Digest;
+use skep_artifact::dsse::Envelope;
 use skep_fleet::{PolicyName, PolicyRevision};
 use skep_trust::{Floors, NodePolicy, VerifiedRevision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +22,14 @@ pub struct Read {
     pub envelopes: BTreeMap<Digest, String>,
     /// The revisions in them; of two of one policy the higher.
     pub revisions: BTreeMap<PolicyName, PolicyRevision>,
+    /// Digests of the signed bytes of every envelope that can be read, refused ones included.
+    pub payloads: Vec<Digest>,
+    /// The highest revision of each policy in an envelope that can be read, refused ones included.
+    pub offered: BTreeMap<PolicyName, u64>,
 }
+
+/// Approvals by the digest of the signed bytes of what they approve.
+pub type Approvals = BTreeMap<Digest, BTreeSet<String>>;
 
 /// The accepted revisions, looked at again.
 #[derive(Debug, Default)]
@@ -32,10 +41,24 @@ pub struct Verified {
 
 /// Verifies every envelope on its own: one that is refused does not stop another.
 #[must_use]
-pub fn read_all(policy: &NodePolicy, envelopes: &[String], floors: &Floors) -> Read {
+pub fn read_all(
+    policy: &NodePolicy,
+    envelopes: &[String],
+    floors: &Floors,
+    approvals: &Approvals,
+) -> Read {
     let mut read = Read::default();
     for text in envelopes {
-        match read_one(policy, text, floors) {
+        let envelope = STANDARD.decode(text).ok().and_then(|bytes| Envelope::parse(&bytes).ok());
+        if let Some(envelope) = envelope {
+            let payload = envelope.unverified_payload();
+            read.payloads.push(Digest::of(payload));
+            if let Ok(revision) = PolicyRevision::from_json(payload) {
+                let highest = read.offered.entry(revision.name).or_default();
+                *highest = revision.revision.max(*highest);
+            }
+        }
+        match read_one(policy, text, floors, approvals) {
             Ok((_, revision, accepted)) => {
                 read.envelopes.insert(accepted.envelope, text.clone());
                 read.candidates.push(Candidate { name: revision.name.clone(), accepted });
@@ -57,7 +80,7 @@ pub fn verify_accepted(policy: &NodePolicy, ledger: &Ledger) -> Verified {
     for (name, accepted) in &ledger.accepted {
         let envelope = ledger.envelopes.get(&accepted.envelope);
         let read = match envelope {
-            Some(text) => read_one(policy, text, &ledger.floors),
+            Some(text) => read_one(policy, text, &ledger.floors, &ledger.operators.approvals),
             None => Err(lost(name)),
         };
         match read {
@@ -90,7 +113,9 @@ pub fn raise_floors(
         let known = ledger.floors.revisions.get(name.as_str());
         if known.is_none_or(|(revision, _)| *revision < accepted.revision) {
             let Some(text) = ledger.envelopes.get(&accepted.envelope) else { continue };
-            let Ok((verified, _, _)) = read_one(policy, text, &ledger.floors) else { continue };
+            let approvals = &ledger.operators.approvals;
+            let read = read_one(policy, text, &ledger.floors, approvals);
+            let Ok((verified, _, _)) = read else { continue };
             ledger.floors = ledger.floors.raise_revision(&verified);
         }
         if accepted.removed {
@@ -104,6 +129,7 @@ fn read_one(
     policy: &NodePolicy,
     text: &str,
     floors: &Floors,
+    approvals: &Approvals,
 ) -> Result<(VerifiedRevision, PolicyRevision, Accepted), Refused> {
     let bytes = STANDARD.decode(text).map_err(|e| {
         refused("policy.malformed", format!("A policy envelope is not base64 ({e})."))
@@ -112,6 +138,7 @@ fn read_one(
         .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
     let revision = PolicyRevision::from_json(verified.payload())
         .map_err(|e| refused("policy.malformed", e.to_string()))?;
+    check_approvals(policy, &revision, verified.digest(), approvals)?;
     let accepted = Accepted {
         revision: revision.revision,
         payload: verified.digest(),

@@ -2,6 +2,7 @@
 
 use crate::files::{self, FileError};
 use serde::{Deserialize, Serialize};
+use skep_artifact::key::PublicKey;
 use skep_fleet::ids::NodeName;
 use skep_fleet::selector::Labels;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,9 @@ pub struct Enrolled {
     pub credential: String,
     /// The labels that selectors are evaluated with, here on the node.
     pub labels: Labels,
+    /// The key the server signs assignments with, pinned at enrolment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_key: Option<PublicKey>,
 }
 
 /// Why an identity could not be read, stored or used.
@@ -164,7 +168,8 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let mut identity = prepare(state.path(), SERVER, &name("edge-1"), None).unwrap();
         let labels = Labels::from([("role".to_owned(), "edge".to_owned())]);
-        identity.enrolled = Some(Enrolled { credential: "secret".to_owned(), labels });
+        identity.enrolled =
+            Some(Enrolled { credential: "secret".to_owned(), labels, server_key: None });
         store(state.path(), &identity).unwrap();
         let again = prepare(state.path(), SERVER, &name("edge-1"), None).unwrap();
         assert!(again.enrolled == identity.enrolled);

@@ -24,6 +24,10 @@ const LEDGER_BYTES_MAX: u64 = 48 << 20;
 /// interfaces by the thousand; what vanished longest ago is forgotten first.
 pub const GOOD_PLACES_MAX: usize = 1024;
 
+/// Revisions whose approvals are kept before those of revisions that were never accepted are dropped: four times the
+/// policies one node may follow.
+const APPROVED_REVISIONS_MAX: usize = 1024;
+
 /// One hook of one interface.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
@@ -64,6 +68,27 @@ pub struct Ledger {
     pub log: LogMemory,
     /// Lowest versions of role files and revisions this node still takes.
     pub floors: Floors,
+    /// What operators signed beside revisions.
+    pub operators: OperatorLedger,
+}
+
+/// What operators signed beside revisions, as far as it must be remembered.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorLedger {
+    /// The newest policy set: its envelope, base64.
+    #[serde(default)]
+    pub set: Option<String>,
+    /// Approvals by the digest of the revision's signed bytes: envelopes, base64. They are kept, so that a server cannot
+    /// drop one later.
+    #[serde(default)]
+    pub approvals: BTreeMap<Digest, BTreeSet<String>>,
+    /// How many revocations the server handed over; what they say is in the floors, for ever.
+    #[serde(default)]
+    pub revocations_seen: u64,
+    /// The highest generation of an epoch before: what runs by it is ours.
+    #[serde(default)]
+    pub superseded: u64,
 }
 
 /// A verified revision.
@@ -182,6 +207,11 @@ impl Ledger {
         let good = self.good.values().flat_map(|g| g.envelopes.iter().copied());
         let named: BTreeSet<Digest> = accepted.chain(good).collect();
         self.envelopes.retain(|digest, _| named.contains(digest));
+        let payloads: BTreeSet<Digest> = self.accepted.values().map(|a| a.payload).collect();
+        // Approvals of a revision that still waits for more are handed over again by the server.
+        if self.operators.approvals.len() > APPROVED_REVISIONS_MAX {
+            self.operators.approvals.retain(|payload, _| payloads.contains(payload));
+        }
     }
 }
 
@@ -221,6 +251,8 @@ struct Entries {
     #[serde(default)]
     log: LogMemory,
     floors: Floors,
+    #[serde(default)]
+    operators: OperatorLedger,
 }
 
 impl From<&Ledger> for Entries {
@@ -236,6 +268,7 @@ impl From<&Ledger> for Entries {
             evidence,
             log,
             floors,
+            operators,
         } = ledger.clone();
         let good = good.into_iter().collect();
         Self {
@@ -249,6 +282,7 @@ impl From<&Ledger> for Entries {
             evidence,
             log,
             floors,
+            operators,
         }
     }
 }
@@ -266,6 +300,7 @@ impl From<Entries> for Ledger {
             evidence,
             log,
             floors,
+            operators,
         } = entries;
         let good = good.into_iter().collect();
         Self {
@@ -279,6 +314,7 @@ impl From<Entries> for Ledger {
             evidence,
             log,
             floors,
+            operators,
         }
     }
 }

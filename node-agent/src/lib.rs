@@ -25,6 +25,7 @@ pub mod log;
 pub mod metrics;
 pub mod metrics_server;
 pub mod node;
+pub mod notices;
 pub mod observe;
 pub mod prepare;
 pub mod reconcile;

@@ -5,6 +5,7 @@ use crate::backoff::Backoff;
 use crate::explain::explain;
 use crate::facts::chance;
 use skep_api::client::Client;
+use skep_api::v1::operators::NoticesSeen;
 use skep_api::v1::sync::{DesiredState, Have, Report, SyncRequest, WAIT_SECS_MAX};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,6 +28,15 @@ pub enum Contact {
     Lost(String),
 }
 
+/// What the node has looked at, and does not need to be told again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The newest state.
+    pub have: Option<Have>,
+    /// What was signed beside it.
+    pub notices: NoticesSeen,
+}
+
 /// A desired state that arrived, and the way to say that it was looked at: the next poll waits for it,
 /// so that it asks with what the node knows by then.
 pub struct Offered {
@@ -39,8 +49,8 @@ pub struct Poll {
     pub client: Client,
     /// Longest wait of one poll, in seconds.
     pub wait_secs: u32,
-    /// The newest state the node looked at.
-    pub have: watch::Receiver<Option<Have>>,
+    /// What the node looked at.
+    pub have: watch::Receiver<Known>,
     pub offers: mpsc::Sender<Offered>,
     pub contact: watch::Sender<Contact>,
 }
@@ -53,8 +63,9 @@ impl Poll {
         let mut last = None;
         while !self.offers.is_closed() {
             let began = Instant::now();
-            let have = *self.have.borrow();
-            let request = SyncRequest { have, wait_secs: spread(self.wait_secs, chance()) };
+            let Known { have, notices } = *self.have.borrow();
+            let wait_secs = spread(self.wait_secs, chance());
+            let request = SyncRequest { have, wait_secs, notices: Some(notices) };
             match self.client.sync(&request).await {
                 Ok(None) => {
                     backoff.succeeded();
@@ -63,7 +74,8 @@ impl Poll {
                 }
                 Ok(Some(state)) => {
                     self.heard(Contact::Fine);
-                    let arrived = Some((state.generation, state.digest));
+                    let notices = state.notices.as_ref().map(|notices| notices.seen());
+                    let arrived = Some((state.generation, state.digest, notices));
                     if !self.hand_over(state).await {
                         return;
                     }

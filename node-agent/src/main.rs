@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use skep_api::client::{Client, ClientConfig};
-use skep_api::v1::nodes::EnrolRequest;
+use skep_api::v1::nodes::{EnrolRequest, EnrolResponse};
 use skep_artifact::hook::Hook;
 use skep_chain_dispatcher::HookPoint;
 use skep_fleet::ids::NodeName;
@@ -232,7 +232,8 @@ async fn run_enrol(enrol: Enrol) -> Result<()> {
         );
     }
     let labels: Vec<String> = answer.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    identity.enrolled = Some(Enrolled { credential: answer.credential, labels: answer.labels });
+    let EnrolResponse { credential, labels: own, server_key, .. } = answer;
+    identity.enrolled = Some(Enrolled { credential, labels: own, server_key });
     identity::store(state, &identity)?;
     let labels = if labels.is_empty() { "no labels".to_owned() } else { labels.join(" ") };
     say(&format!(

@@ -10,11 +10,13 @@ use crate::execute::execute;
 use crate::fetch::FetchedBeside;
 use crate::interfaces;
 use crate::ledger::{Found, Ledger, LedgerError, Place, Store};
+use crate::notices::Me;
 use crate::observe::{self, Seen};
 use crate::prepare::{FetchResult, Learned};
-use crate::reconcile::{Decision, Failure, Running, View, Wish, accept, decide, judge, place_of};
+use crate::reconcile::{Decision, Failure, Running, View, Wish, decide, place_of};
 use skep_api::v1::nodes::Refused;
-use skep_api::v1::sync::{DesiredState, Have};
+use skep_api::v1::operators::RevokedHere;
+use skep_api::v1::sync::Have;
 use skep_artifact::digest::Digest;
 use skep_artifact::name::Namespace;
 use skep_chain_dispatcher::{Engine, ObserveError};
@@ -26,6 +28,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 mod log;
+mod offer;
+mod revoked;
 mod settle;
 mod summary;
 mod timing;
@@ -53,6 +57,7 @@ pub enum NodeError {
 pub struct Parts {
     pub engine: Engine,
     pub policy: NodePolicy,
+    pub me: Me,
     pub labels: Labels,
     pub state: PathBuf,
     pub cache: Cache,
@@ -68,6 +73,8 @@ pub struct Node {
     /// Accepted revisions that no longer verify, for instance because an operator's key was taken out of the node's policy.
     unverified: BTreeMap<PolicyName, Refused>,
     offer: Offer,
+    /// Digest of the set and the approvals that were looked at since the agent started.
+    notices: Option<Digest>,
     failures: Vec<(Failure, Lasting)>,
     fetched: BTreeMap<NeededPackage, FetchResult>,
     offered_roles: BTreeMap<Namespace, Digest>,
@@ -88,6 +95,8 @@ struct Offer {
     seen: Option<Have>,
     refused: Vec<Refused>,
     omitted: Vec<PolicyName>,
+    /// Policies that the signed set names for this node, and that the server left out or keeps too old.
+    left_out: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +111,8 @@ struct Prepared {
     interfaces: Vec<String>,
     wishes: Vec<Wish>,
     learned: Learned,
+    /// Revoked content that policies ask for, and what becomes of it.
+    revoked: Vec<RevokedHere>,
 }
 
 /// What a pass found and left.
@@ -147,6 +158,7 @@ impl Node {
             revisions: BTreeMap::new(),
             unverified: BTreeMap::new(),
             offer: Offer::default(),
+            notices: None,
             failures: Vec::new(),
             fetched: BTreeMap::new(),
             offered_roles: BTreeMap::new(),
@@ -171,48 +183,6 @@ impl Node {
     #[must_use]
     pub fn seen(&self) -> Option<Have> {
         self.offer.seen
-    }
-
-    /// Looks at an offered state: judges its number, verifies each revision, remembers what is
-    /// accepted. Changes nothing in the kernel.
-    ///
-    /// # Errors
-    /// [`NodeError::Ledger`] when the disk refuses: then nothing of the offer is accepted.
-    pub fn offer(&mut self, offered: &DesiredState) -> Result<(), NodeError> {
-        let have = match judge(self.ledger.newest, offered) {
-            Ok(have) => have,
-            Err(error) => {
-                tracing::warn!(generation = %offered.generation, "{error}");
-                let refused = Refused { code: error.code().to_owned(), message: error.to_string() };
-                self.offer.refused = vec![refused];
-                return Ok(());
-            }
-        };
-        let read = envelope::read_all(&self.parts.policy, &offered.policies, &self.ledger.floors);
-        let acceptance = accept(&self.ledger.accepted, &read.candidates);
-        let mut next = self.ledger.clone();
-        next.newest = Some(have);
-        next.accepted = acceptance.accepted;
-        next.envelopes.extend(read.envelopes);
-        next.prune();
-        self.remember(next)?;
-        let refused: Vec<Refused> = read.refused.into_iter().chain(acceptance.refused).collect();
-        for refusal in &refused {
-            tracing::warn!(code = refusal.code, "A policy was refused: {}", refusal.message);
-        }
-        for policy in &acceptance.omitted {
-            tracing::warn!(%policy, "The server left policy {policy} out without a signed removal; it stays in force.");
-        }
-        tracing::info!(
-            generation = %have.generation,
-            "Looked at generation {}: {} policies, {} refused.",
-            have.generation, offered.policies.len(), refused.len()
-        );
-        self.offer = Offer { seen: Some(have), refused, omitted: acceptance.omitted };
-        self.verify_accepted();
-        // Whatever could not be fetched for the state before may be there now.
-        self.fetched.clear();
-        Ok(())
     }
 
     /// Takes note of what fetching a package came to.
@@ -306,7 +276,7 @@ impl Node {
             running: &running,
             failures: &failures,
             known: &known,
-            newest: self.generation(),
+            newest: self.generation().max(self.ledger.operators.superseded),
             detached: &|place| marked.holds(place),
         });
         if all {

@@ -162,6 +162,12 @@ impl Shelf<'_> {
         if let Some(known) = learned.packages.get(&needed) {
             return known.clone();
         }
+        let (name, version) = (needed.package.clone(), needed.version.clone());
+        let wanted = Wanted { name, version, index: needed.index };
+        // What is known to be bad is not even fetched.
+        if let Err(refusal) = skep_trust::check_revoked(&wanted, &self.ledger.floors) {
+            return Err(Obstacle::Refused(said(&refusal)));
+        }
         let result = self.verify(&needed, learned);
         if result.is_err() {
             learned.missing.insert(needed.clone());

@@ -23,8 +23,9 @@ pub enum Due {
 /// Fills in a report.
 #[must_use]
 pub fn fill(summary: Summary, facts: NodeFacts, boot_id: String, seq: u64) -> Report {
-    let Summary { seen, applied, refusal, chains, notes, interfaces: _, log } = summary;
-    Report { boot_id, seq, facts, seen, applied, refusal, chains, notes, log }
+    let Summary { seen, applied, refusal, chains, notes, interfaces: _, log, standing } = summary;
+    let standing = Some(standing);
+    Report { boot_id, seq, facts, seen, applied, refusal, chains, notes, log, standing }
 }
 
 /// Compares a report with the one sent before it, `age` ago.
@@ -93,6 +94,7 @@ mod tests {
             notes: vec![],
             interfaces: vec![],
             log: None,
+            standing: skep_api::v1::operators::Standing::default(),
         };
         fill(summary, NodeFacts::default(), "boot".to_owned(), seq)
     }

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::partial::Partials;
 use crate::router;
 use crate::secret::{Kind, Secret};
+use crate::server_key::{ServerKey, ServerKeyError};
 use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
 use crate::tls::{self, TlsError};
@@ -55,6 +56,8 @@ pub enum StartError {
     Cosign(#[from] CosignError),
     #[error("the transparency log cannot be used")]
     Log(#[from] LogError),
+    #[error("the key of assignments cannot be used")]
+    ServerKey(#[from] ServerKeyError),
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
     #[error("no token can be made")]
@@ -128,7 +131,7 @@ impl App {
         let lock = lock(data)?;
         let store = Store::open(&Place::in_folder(data)).await?;
         let blobs = BlobStore::open(&data.join("blobs"), faults)?;
-        let fleet = Fleet::load(store.clone()).await?;
+        let fleet = Fleet::load(store.clone(), ServerKey::open(data)?).await?;
         let partials = Partials::open(&data.join("uploads"))?;
         let log = Log::open(store.clone(), data, witnesses).await?;
         let inner = Inner {

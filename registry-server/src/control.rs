@@ -2,17 +2,23 @@
 //! fleet in memory and writes every decision before it acts on it. Refuses to know HTTP and to
 //! decide what may run: nodes verify the operators' signatures themselves.
 
+pub mod documents;
 mod enrol;
 mod offers;
 
 use crate::clock;
 use crate::live::{Desired, Node, Offer, PackageChange};
 use crate::secret::{NoRandomness, SecretHash};
+use crate::server_key::ServerKey;
 use crate::store::nodes::WantedChange;
 use crate::store::policies::StoredPolicy;
 use crate::store::{Store, StoreError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use documents::{DocumentError, Held};
 use offers::{HeldPolicy, Offers, Policies};
 use skep_api::v1::nodes::{NodeDetail, NodeSummary};
+use skep_api::v1::operators::Standing;
 use skep_api::v1::policies::{ApplyReceipt, PolicyInfo};
 use skep_api::v1::sync::{DESIRED_BYTES_MAX, POLICIES_MAX, Report};
 use skep_artifact::digest::Digest;
@@ -21,9 +27,11 @@ use skep_artifact::name::{PackageName, Version};
 use skep_fleet::ids::{Generation, NodeName, PolicyName};
 use skep_fleet::policy::{PolicyError, PolicyRevision};
 use skep_fleet::selector::LABELS_MAX;
+use skep_trust::Assignment;
+use skep_trust::assignment::ASSIGNMENT_SECS_MAX;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 /// Longest label key and value in bytes: a DNS name fits.
 pub const LABEL_BYTES_MAX: usize = 253;
@@ -49,6 +57,10 @@ pub enum ControlError {
         "node {node} would have {policies} policies of {bytes} bytes; at most {POLICIES_MAX} of {DESIRED_BYTES_MAX} bytes are allowed"
     )]
     TooMuch { node: NodeName, policies: usize, bytes: usize },
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error("the assignment cannot be written")]
+    Assignment { source: DsseError },
     #[error("the node token is refused")]
     TokenRefused,
     #[error("the name {name} is taken")]
@@ -80,6 +92,9 @@ pub struct Fleet {
     roster: RwLock<Roster>,
     policies: RwLock<Policies>,
     installs: RwLock<HashMap<PackageName, u64>>,
+    /// What nodes are told beside their policies.
+    documents: watch::Sender<Arc<Held>>,
+    key: ServerKey,
     /// Changes to policies and enrolments go one after the other.
     changing: Mutex<()>,
 }
@@ -96,7 +111,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`ControlError::Store`].
-    pub async fn load(store: Store) -> Result<Self, ControlError> {
+    pub async fn load(store: Store, key: ServerKey) -> Result<Self, ControlError> {
         let held = store.policies().await?.into_iter().map(HeldPolicy::new);
         let policies: Policies = held.map(|p| (p.stored.revision.name.clone(), p)).collect();
         let mut offers = Offers::default();
@@ -118,8 +133,11 @@ impl Fleet {
         for package in roster.by_name.values().flat_map(|node| node.packages()) {
             *installs.entry(package).or_default() += 1;
         }
+        let documents = documents::load(&store).await?;
         Ok(Self {
             store,
+            documents,
+            key,
             started_at: clock::now(),
             roster: RwLock::new(roster),
             policies: RwLock::new(policies),
@@ -199,6 +217,34 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+
+    /// What the server's online key says to a node about what it is offered: an envelope in base64.
+    ///
+    /// # Errors
+    /// [`ControlError::Assignment`].
+    pub fn assign(&self, node: &NodeName, desired: &Desired) -> Result<String, ControlError> {
+        let held = self.held();
+        let set = held.set.as_ref().map(|held| &held.set);
+        let issued_at = clock::now();
+        let assignment = Assignment {
+            node: node.to_string(),
+            epoch: set.map_or(1, |set| set.epoch),
+            generation: desired.generation.0,
+            set: set.map(|set| set.version),
+            revisions: desired.offer.revisions.clone(),
+            issued_at,
+            expires_at: issued_at.saturating_add(ASSIGNMENT_SECS_MAX),
+        };
+        let envelope =
+            self.key.assign(&assignment).map_err(|source| ControlError::Assignment { source })?;
+        Ok(BASE64.encode(envelope))
+    }
+
+    /// How every node stands to what operators signed, by its last report.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Standing> {
+        self.roster().by_name.values().filter_map(|node| node.standing()).collect()
     }
 
     /// Keeps a node's report.

@@ -13,6 +13,7 @@ use crate::attest::AttestError;
 use crate::auth::AuthError;
 use crate::blob::BlobError;
 use crate::control::ControlError;
+use crate::control::documents::DocumentError;
 use crate::cosign::CosignError;
 use crate::life::LifeError;
 use crate::log::LogError;
@@ -331,6 +332,26 @@ fn role_code(error: &RoleError) -> &'static str {
     }
 }
 
+fn document_answer(error: &DocumentError) -> Answer {
+    use DocumentError as E;
+    let answer = |status, code| Answer::new(status, code, sentence(error));
+    match error {
+        E::Envelope { .. } | E::PayloadType { .. } | E::Form { .. } | E::Unsigned => {
+            answer(StatusCode::UNPROCESSABLE_ENTITY, code::DOCUMENT_REFUSED)
+        }
+        E::OtherEnvironment { .. } => answer(StatusCode::CONFLICT, code::DOCUMENT_REFUSED)
+            .hint("Is it the registry you meant?"),
+        E::SetStale { .. } => answer(StatusCode::CONFLICT, code::SET_STALE)
+            .hint("Somebody else applied meanwhile. Apply again: the set is signed anew."),
+        E::NoPolicy { .. } => answer(StatusCode::NOT_FOUND, code::NOT_FOUND),
+        E::OtherRevision { .. } => answer(StatusCode::CONFLICT, code::APPROVAL_STALE)
+            .hint("Look at the newest revision and approve that."),
+        E::TooManyApprovals { .. } | E::TooManyRevocations => {
+            answer(StatusCode::CONFLICT, code::DOCUMENT_REFUSED)
+        }
+    }
+}
+
 fn control_answer(error: &ControlError) -> Answer {
     use ControlError as E;
     let refused =
@@ -341,6 +362,8 @@ fn control_answer(error: &ControlError) -> Answer {
         E::NoSuchPackage { .. } | E::OtherIndex(_) => {
             refused().hint("Plan again, so that the digests are those of the registry.")
         }
+        E::Document(error) => document_answer(error),
+        E::Assignment { .. } => Answer::internal(error),
         E::TooMuch { .. } => refused().hint("Narrow the selector, or merge policies."),
         E::Stale { .. } => Answer::new(StatusCode::CONFLICT, code::POLICY_STALE, sentence(error))
             .hint("Plan again: somebody else applied a newer revision."),

@@ -26,5 +26,6 @@ pub mod readme;
 pub mod router;
 pub mod routes;
 pub mod secret;
+pub mod server_key;
 pub mod store;
 pub mod tls;

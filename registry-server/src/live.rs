@@ -6,6 +6,7 @@ use crate::secret::SecretHash;
 use crate::store::nodes::{Sighting, StoredNode, Wanted};
 use serde_json::value::RawValue;
 use skep_api::v1::nodes::{NodeDetail, NodeSummary};
+use skep_api::v1::operators::Standing;
 use skep_api::v1::sync::{Have, Report};
 use skep_artifact::digest::Digest;
 use skep_artifact::name::PackageName;
@@ -22,6 +23,8 @@ pub struct Offer {
     pub policies: BTreeSet<PolicyName>,
     /// JSON array of base64 texts.
     pub envelopes: Box<RawValue>,
+    /// Digests of the signed bytes in them.
+    pub revisions: BTreeSet<Digest>,
 }
 
 /// What one node should look at.
@@ -173,6 +176,12 @@ impl Node {
         live.report_changed |= sighting.report.is_some();
     }
 
+    /// How it stands to what operators signed, by its last report.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        self.live().report.as_ref().and_then(|(report, _)| report.standing.clone())
+    }
+
     /// Its row of the node list.
     #[must_use]
     pub fn summary(&self, started_at: i64, now: i64) -> NodeSummary {
@@ -192,6 +201,7 @@ impl Node {
             chains: report.map(|(r, _)| r.chains.clone()).unwrap_or_default(),
             notes: report.map(|(r, _)| r.notes.clone()).unwrap_or_default(),
             log: report.and_then(|(r, _)| r.log.clone()),
+            standing: report.and_then(|(r, _)| r.standing.clone()),
             reported_at: report.map(|(_, at)| *at),
             now,
         }

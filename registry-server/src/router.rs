@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::error;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    agent, attestations, blobs, cosign, health, life, log, namespaces, nodes, oci, packages,
-    policies, tasks, tokens, uploads, web,
+    agent, attestations, blobs, cosign, documents, health, life, log, namespaces, nodes, oci,
+    packages, policies, tasks, tokens, uploads, web,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -67,6 +67,7 @@ fn api() -> OpenApiRouter<App> {
                 .routes(routes!(packages::publish))
                 .routes(routes!(attestations::list, attestations::add))
                 .routes(routes!(policies::list, policies::apply))
+                .routes(routes!(documents::policy_set, documents::hand_in_set))
                 .layer(large),
         )
         .merge(
@@ -91,6 +92,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(tokens::remove))
         .routes(routes!(tasks::list, tasks::start))
         .routes(routes!(tasks::show))
+        .routes(routes!(documents::approvals, documents::approve))
+        .routes(routes!(documents::revocations, documents::revoke))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::show))
         .routes(routes!(nodes::create_token))

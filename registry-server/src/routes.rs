@@ -4,6 +4,7 @@ pub mod agent;
 pub mod attestations;
 pub mod blobs;
 pub mod cosign;
+pub mod documents;
 pub mod extract;
 pub mod health;
 pub mod life;

@@ -5,6 +5,7 @@ pub mod attestations;
 pub mod blobs;
 mod connect;
 pub mod cosign;
+pub mod documents;
 pub mod life;
 pub mod listing;
 pub mod log;

@@ -3,6 +3,8 @@
 //!
 //! [`VerifiedPackage`], [`VerifiedObject`] and [`VerifiedRevision`] are made here only, after every check.
 
+pub mod approval;
+pub mod assignment;
 pub mod attestation;
 pub mod delegated;
 pub mod floors;
@@ -10,17 +12,31 @@ pub mod log;
 pub mod note;
 pub mod policy;
 pub mod refusal;
+pub mod revocation;
+pub mod set;
+pub mod signed;
 pub mod tiles;
 pub mod tuf;
 pub mod verified;
 pub mod verify;
 
+pub use approval::{
+    Approval, ApprovalRefusal, VerifiedApproval, verify_approval, verify_approvals,
+};
+pub use assignment::{
+    Assignment, AssignmentRefusal, VerifiedAssignment, accept_unsigned, verify_assignment,
+};
 pub use attestation::{AttestationRefusal, AttestationRule, VerifiedOnRule};
 pub use delegated::RepositoryRefusal;
 pub use floors::Floors;
 pub use log::{LogEvidence, LogMemory, LogPolicy, LogRefusal, VerifiedCheckpoint};
 pub use note::NoteKey;
-pub use policy::{NodePolicy, PolicyError};
+pub use policy::{NodePolicy, OnRevoke, PolicyError};
 pub use refusal::Refusal;
+pub use revocation::{
+    Lift, Revocation, RevocationRefusal, Revoker, Severity, VerifiedRevocation, verify_revocation,
+};
+pub use set::{PolicySet, SetRefusal, VerifiedSet, verify_set};
+pub use signed::NotSigned;
 pub use verified::{LocallyTrusted, VerifiedObject, VerifiedPackage, VerifiedRevision};
-pub use verify::{Beside, UnixSeconds, Wanted, verify_package, verify_revision};
+pub use verify::{Beside, UnixSeconds, Wanted, check_revoked, verify_package, verify_revision};

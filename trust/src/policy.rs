@@ -29,6 +29,22 @@ pub struct NodePolicy {
     delegations: Option<Arc<Delegations>>,
     log: Option<Box<LogPolicy>>,
     require_log: bool,
+    environment: Option<String>,
+    emergency: Vec<PublicKey>,
+    on_revoke: BTreeMap<Hook, OnRevoke>,
+}
+
+/// What becomes of a chain that runs content which was revoked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRevoke {
+    /// It runs on, and the node says so: a firewall with a flaw may be better than none.
+    #[default]
+    Keep,
+    /// What the revision names as its fallback, or what last ran well, takes its place; where neither may run, it is kept.
+    Fallback,
+    /// It is taken off.
+    Detach,
 }
 
 /// What a node accepts from one namespace.
@@ -48,6 +64,8 @@ pub struct NamespaceRule {
     pub attestations: Vec<AttestationRule>,
     /// Kernels on which its packages must have been verified.
     pub verified_on: Option<VerifiedOnRule>,
+    /// What becomes of revoked content of this namespace; `None` leaves it to the hook.
+    pub on_revoke: Option<OnRevoke>,
 }
 
 /// m-of-n keys.
@@ -153,7 +171,9 @@ pub enum PolicyError {
 struct PolicyFile {
     #[serde(default)]
     namespace: Vec<NamespaceTable>,
-    operator: Option<SignersTable>,
+    operator: Option<OperatorTable>,
+    #[serde(default, rename = "on-revoke")]
+    on_revoke: BTreeMap<Hook, OnRevoke>,
     trust: Option<TrustTable>,
     #[serde(default, rename = "require-log")]
     require_log: bool,
@@ -183,14 +203,18 @@ struct NamespaceTable {
     require_verified_on: Option<VerifiedOnTable>,
     #[serde(default)]
     verified_on_keys: Vec<PublicKey>,
+    on_revoke: Option<OnRevoke>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SignersTable {
+struct OperatorTable {
     keys: Vec<PublicKey>,
     #[serde(default = "one")]
     threshold: usize,
+    environment: Option<String>,
+    #[serde(default)]
+    emergency: Vec<PublicKey>,
 }
 
 const fn one() -> usize {
@@ -219,9 +243,16 @@ impl NodePolicy {
                 return Err(PolicyError::Twice { namespace });
             }
         }
-        let operator =
-            file.operator.map(|table| Signers::new("the operator", table.keys, table.threshold));
-        policy.operator = operator.transpose()?;
+        policy.on_revoke = file.on_revoke;
+        if let Some(OperatorTable { keys, threshold, environment, emergency }) = file.operator {
+            policy.operator = Some(Signers::new("the operator", keys, threshold)?);
+            policy.environment = environment;
+            if emergency.len() > SIGNATURES_MAX {
+                let of = "emergencies".to_owned();
+                return Err(PolicyError::TooManyKeys { of, keys: emergency.len() });
+            }
+            policy.emergency = emergency;
+        }
         policy.trust_root = file.trust.map(|table| table.root);
         policy.log = file.log.map(LogTable::read).transpose()?.map(Box::new);
         policy.require_log = file.require_log;
@@ -279,6 +310,22 @@ impl NodePolicy {
     pub fn required_log(&self) -> Option<&LogPolicy> {
         self.log.as_deref().filter(|_| self.require_log)
     }
+
+    /// The only environment whose policy sets are accepted; `None` means that of the first one seen.
+    pub fn environment(&self) -> Option<&str> {
+        self.environment.as_deref()
+    }
+
+    /// Keys each of which may revoke by itself, and do nothing else.
+    pub fn emergency(&self) -> &[PublicKey] {
+        &self.emergency
+    }
+
+    /// What becomes of revoked content of a namespace on a hook: the namespace's word, else the hook's.
+    pub fn on_revoke(&self, namespace: &Namespace, hook: Hook) -> OnRevoke {
+        let of_namespace = self.namespace(namespace).and_then(|rule| rule.on_revoke);
+        of_namespace.or_else(|| self.on_revoke.get(&hook).copied()).unwrap_or_default()
+    }
 }
 
 impl NamespaceRule {
@@ -311,6 +358,7 @@ impl NamespaceRule {
             refuse_helpers: table.refuse_helpers,
             max_instructions: table.max_instructions,
             max_map_bytes: table.max_map_bytes,
+            on_revoke: table.on_revoke,
         })
     }
 }

@@ -3,8 +3,6 @@
 
 mod codes;
 
-use std::fmt;
-
 use skep_artifact::dsse::DsseError;
 use skep_artifact::layout::LayoutError;
 use skep_artifact::role::RoleError;
@@ -13,6 +11,8 @@ use skep_artifact::{Digest, Hook, KeyId, Namespace};
 use crate::attestation::AttestationRefusal;
 use crate::delegated::RepositoryRefusal;
 use crate::log::LogRefusal;
+use crate::revocation::Severity;
+use crate::signed::Keys;
 use crate::verify::Wanted;
 use codes::{content_code, envelope_code, role_code};
 
@@ -28,6 +28,20 @@ pub enum Refusal {
     NamespaceNotAllowed {
         /// What was wanted.
         package: Box<Wanted>,
+    },
+    /// Known to be bad.
+    #[error(
+        "Refused: {package} was revoked by its {by}: {reason} (severity {severity}). Apply a policy with a version that is not revoked."
+    )]
+    Revoked {
+        /// What was wanted.
+        package: Box<Wanted>,
+        /// Who said so: `publisher`, `operator` or `emergency key`.
+        by: &'static str,
+        /// Why, as they wrote it.
+        reason: String,
+        /// How bad.
+        severity: Severity,
     },
     /// None of the accepted keys signed.
     #[error(
@@ -293,6 +307,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NamespaceNotAllowed { .. } => "package.namespace_not_allowed",
+            Self::Revoked { .. } => "package.revoked",
             Self::SignatureUntrusted { .. } => "package.signature_untrusted",
             Self::ThresholdNotMet { .. } => "package.threshold_not_met",
             Self::Role { why, .. } => role_code(why),
@@ -318,22 +333,6 @@ impl Refusal {
             Self::RevisionMalformed { .. } => "policy.malformed",
             Self::RevisionRollback { .. } => "policy.rollback",
             Self::RevisionEquivocation { .. } => "policy.equivocation",
-        }
-    }
-}
-
-/// Key ids as people read them.
-struct Keys<'a>(&'a [KeyId]);
-
-impl fmt::Display for Keys<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [] => f.write_str("nobody"),
-            [key] => write!(f, "key {}", key.short()),
-            keys => {
-                let shown: Vec<_> = keys.iter().take(5).map(KeyId::short).collect();
-                write!(f, "keys {}", shown.join(", "))
-            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::floors::Floors;
 use crate::log::{LogEvidence, LogMemory};
 use crate::policy::{NamespaceRule, NodePolicy};
 use crate::refusal::Refusal;
+use crate::revocation::Revoker;
 use crate::verified::{Inner, Object, VerifiedPackage, VerifiedRevision};
 
 /// Seconds since 1970-01-01 00:00 UTC.
@@ -72,6 +73,7 @@ pub fn verify_package(
     let rule = policy
         .namespace(namespace)
         .ok_or_else(|| Refusal::NamespaceNotAllowed { package: Box::new(wanted.clone()) })?;
+    check_revoked(wanted, floors)?;
     let signers = delegated::signers(policy, rule, wanted)?;
     let verified = Role::verify(role, namespace, &signers.keys, signers.threshold)
         .map_err(|error| role_refusal(wanted, error))?;
@@ -162,6 +164,18 @@ fn envelope_refusal(error: DsseError) -> Refusal {
         }
         why => Refusal::Envelope { why: Box::new(why) },
     }
+}
+
+/// What is known to be bad stays bad, whoever signs it again.
+pub fn check_revoked(wanted: &Wanted, floors: &Floors) -> Result<(), Refusal> {
+    let Some(known) = floors.revocation_of(wanted) else { return Ok(()) };
+    let by = match known.by {
+        Revoker::Publisher => "publisher",
+        Revoker::Operator => "operator",
+        Revoker::Emergency => "emergency key",
+    };
+    let (reason, severity) = (known.revocation.reason.clone(), known.revocation.severity);
+    Err(Refusal::Revoked { package: Box::new(wanted.clone()), by, reason, severity })
 }
 
 fn check_role_age(

@@ -6,7 +6,9 @@
 mod bench;
 mod build;
 mod demo;
+mod drill;
 mod fuzz;
+mod mutants;
 mod needs;
 mod pages;
 mod run;
@@ -48,6 +50,8 @@ enum Task {
     Test(test::TestArguments),
     /// Run the main job with real parts: registry, two nodes, three programs, traffic, upgrade, attacks.
     Demo(demo::DemoArguments),
+    /// Put a real registry into the wrong hands and see what real agents answer.
+    Drill(drill::DrillArguments),
     /// Measure publish to first packet, the agent's memory, and nanoseconds a packet for several chain lengths.
     Bench(bench::BenchArguments),
     /// Run the kernel tests on Debian's kernels 6.1 and 6.12, each booted in QEMU.
@@ -56,6 +60,8 @@ enum Task {
     Fuzz(fuzz::FuzzArguments),
     /// Replace chains thousands of times under a flood, by processes that live and that are killed.
     Soak(soak::SoakArguments),
+    /// Take each check of `trust` away once and see that a test notices; changed lines only, unless --all.
+    Mutants(mutants::MutantsArguments),
     /// Check the rules of this workspace that no compiler knows.
     Tidy(tidy::TidyArguments),
 }
@@ -83,10 +89,12 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Web(arguments) => web::perform(&workspace, &arguments),
         Task::Test(arguments) => test::perform(&workspace, &arguments),
         Task::Demo(arguments) => demo::perform(&workspace, &arguments),
+        Task::Drill(arguments) => drill::perform(&workspace, &arguments),
         Task::Bench(arguments) => bench::perform(&workspace, &arguments),
         Task::Vm(arguments) => vm::perform(&workspace, &arguments),
         Task::Fuzz(arguments) => fuzz::perform(&workspace, &arguments),
         Task::Soak(arguments) => soak::perform(&workspace, &arguments),
+        Task::Mutants(arguments) => mutants::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),
     }
 }

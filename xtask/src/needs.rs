@@ -63,6 +63,11 @@ const NEEDS: &[Need] = &[
         package: "curl",
         purpose: "an HTTP client that others wrote",
     },
+    Need {
+        sign: Sign::Program("sqlite3"),
+        package: "sqlite3",
+        purpose: "changing a registry's database behind its back, in drills",
+    },
     Need { sign: Sign::Program("chromium"), package: "chromium", purpose: "browser tests" },
     Need {
         sign: Sign::Program("chromedriver"),

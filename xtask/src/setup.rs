@@ -137,6 +137,21 @@ pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<std::path::PathBuf> {
     linter(workspace, "cargo-fuzz").context("cargo-fuzz was built and is not where it should be")
 }
 
+/// Where cargo-mutants is, in exactly this version; built when it is not there, in some minutes.
+pub(crate) fn cargo_mutants(workspace: &Workspace, version: &str) -> Result<std::path::PathBuf> {
+    let path = workspace.tools.join("bin").join("cargo-mutants");
+    let found =
+        run::captured(Command::new(&path).args(["mutants", "--version"])).unwrap_or_default();
+    if found.split_whitespace().last() == Some(version) {
+        return Ok(path);
+    }
+    say::note(&format!("cargo-mutants {version} is missing; cargo builds it now, once."));
+    let mut install = cargo_install(workspace, "cargo-mutants");
+    install.args(["--force", "--version", version, "--root"]).arg(&workspace.tools);
+    run::shown(&mut install)?;
+    Ok(path)
+}
+
 /// `cargo install` away from our own target folder and our own lints, so that neither rebuilds the other.
 fn cargo_install(workspace: &Workspace, package: &str) -> Command {
     let mut install = run::cargo(&workspace.root);

@@ -2,7 +2,9 @@
 
 use crate::v1::chains::ChainStatus;
 use crate::v1::log::LogSeen;
+use crate::v1::operators::Standing;
 use serde::{Deserialize, Serialize};
+use skep_artifact::key::PublicKey;
 use skep_fleet::ids::{Generation, NodeName};
 use skep_fleet::selector::Labels;
 
@@ -51,6 +53,10 @@ pub struct EnrolResponse {
     pub credential: String,
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub labels: Labels,
+    /// The key the server signs assignments with; the node pins it. Absent from a server of the release before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub server_key: Option<PublicKey>,
 }
 
 /// What the kernel and the machine of a node are like.
@@ -151,6 +157,9 @@ pub struct NodeDetail {
     /// The checkpoint of the transparency log it saw last, when it follows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogSeen>,
+    /// How the node stands to what operators signed; absent for an agent of the release before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// Seconds since 1970 of the report the chains come from; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_at: Option<i64>,

@@ -3,6 +3,7 @@
 use crate::v1::chains::ChainStatus;
 use crate::v1::log::LogSeen;
 use crate::v1::nodes::{NodeFacts, Refused};
+use crate::v1::operators::{Notices, NoticesSeen, Standing};
 use serde::{Deserialize, Serialize};
 use skep_artifact::digest::Digest;
 use skep_fleet::ids::Generation;
@@ -17,7 +18,7 @@ pub const DESIRED_BYTES_MAX: usize = 16 << 20;
 
 /// `POST /v1/agent/sync`: answered with 200 and a [`DesiredState`] when it differs from `have`,
 /// 204 after `wait_secs` when it does not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SyncRequest {
     /// Generation and digest of the newest desired state the node knows, accepted or not.
@@ -25,6 +26,10 @@ pub struct SyncRequest {
     pub have: Option<Have>,
     /// 0 to [`WAIT_SECS_MAX`]; 0 answers at once.
     pub wait_secs: u32,
+    /// What the node has seen of sets, approvals and revocations. An agent of the release before sends none, and is
+    /// told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notices: Option<NoticesSeen>,
 }
 
 /// A desired state by number and content.
@@ -49,6 +54,13 @@ pub struct DesiredState {
     pub digest: Digest,
     /// DSSE envelopes, base64, sorted by policy name.
     pub policies: Vec<String>,
+    /// What the server's online key signed for this node: a DSSE envelope, base64. Absent from a server of the release
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<String>,
+    /// What was signed beside the policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notices: Option<Notices>,
 }
 
 impl DesiredState {
@@ -87,4 +99,7 @@ pub struct Report {
     /// The checkpoint of the transparency log that the node saw last, when it follows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogSeen>,
+    /// How the node stands to what operators signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
 }

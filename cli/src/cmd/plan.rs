@@ -4,10 +4,13 @@ use crate::cmd::Session;
 use crate::policy_files;
 use crate::render::plan::{self, NodeConflict, Plan, PlannedPolicy};
 use crate::resolve::Catalogue;
+use crate::signing;
 use skep_api::client::Client;
 use skep_fleet::conflict::conflicts;
 use skep_fleet::diff::{NodeDiff, NodeFacts, diff, with_changes};
+use skep_fleet::ids::PolicyName;
 use skep_fleet::policy::{PolicyDocument, PolicyRevision};
+use skep_trust::PolicySet;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -27,11 +30,13 @@ pub(crate) struct Prepared {
     pub plan: Plan,
     /// Policies that change, each with its next revision.
     pub changed: Vec<PolicyRevision>,
+    /// The policy set that follows; nothing when the newest one says the same, or the registry keeps none.
+    pub set: Option<PolicySet>,
 }
 
 pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let client = session.settings.client()?;
-    let prepared = prepare(&client, &args.file).await?;
+    let prepared = prepare(&client, &args.file, None).await?;
     session.out.result(&prepared.plan, || plan::plan(&prepared.plan))
 }
 
@@ -39,11 +44,19 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Files that cannot be read, ranges without a match, config that does not fit, or no registry.
-pub(crate) async fn prepare(client: &Client, file: &Path) -> anyhow::Result<Prepared> {
+pub(crate) async fn prepare(
+    client: &Client,
+    file: &Path,
+    environment: Option<&str>,
+) -> anyhow::Result<Prepared> {
     let written = policy_files::read(file)?;
     let documents: Vec<PolicyDocument> = written.into_iter().map(|w| w.document).collect();
     let held = client.policies().await?.policies;
-    let current: Vec<PolicyRevision> = held.into_iter().map(|policy| policy.revision).collect();
+    let info = signing::set_info(client).await?;
+    let accepted = |name: &PolicyName| {
+        info.as_ref().and_then(|info| info.accepted.get(name.as_str()).copied()).unwrap_or(0)
+    };
+    let current: Vec<PolicyRevision> = held.iter().map(|policy| policy.revision.clone()).collect();
     let catalogue = Catalogue::look_up(client, &documents, &current).await?;
     let nodes = client.nodes().await?.nodes;
     let nodes: Vec<NodeFacts> = nodes
@@ -55,8 +68,16 @@ pub(crate) async fn prepare(client: &Client, file: &Path) -> anyhow::Result<Prep
     for document in &documents {
         let before = current.iter().find(|r| r.name == document.name);
         let from = before.map_or(0, |r| r.revision);
-        let wanted = catalogue.resolve(document, from + 1)?;
-        let same = before.is_some_and(|r| same_content(r, &wanted));
+        // A registry that was restored knows fewer revisions than its nodes: theirs count.
+        let highest = accepted(&document.name).max(from);
+        let wanted = catalogue.resolve(document, highest + 1)?;
+        let falls_back = document.fallback.is_some();
+        let same = highest == from
+            && before.is_some_and(|r| {
+                r.asks_the_same(&PolicyRevision { fallback: r.fallback.clone(), ..wanted.clone() })
+                    && (falls_back || r.fallback.is_none())
+            });
+        let wanted = document.with_fallback(wanted, before)?;
         let selects = nodes.iter().filter(|n| wanted.nodes.matches(&n.labels)).count();
         policies.push(PlannedPolicy {
             name: document.name.to_string(),
@@ -77,12 +98,11 @@ pub(crate) async fn prepare(client: &Client, file: &Path) -> anyhow::Result<Prep
     let unknown = silent.map(|node| node.name.to_string()).collect();
     let warnings = catalogue.warnings;
     let plan = Plan { policies, nodes: diffs, conflicts, fleet: nodes.len(), unknown, warnings };
-    Ok(Prepared { plan, changed })
-}
-
-/// Whether two revisions ask for the same; their numbers aside.
-fn same_content(a: &PolicyRevision, b: &PolicyRevision) -> bool {
-    *a == PolicyRevision { revision: a.revision, ..b.clone() }
+    let set = match &info {
+        Some(info) => signing::next_set(info, &held, &changed, environment)?,
+        None => None,
+    };
+    Ok(Prepared { plan, changed, set })
 }
 
 /// The conflicts of every chain that changes, as it will be.

@@ -1,8 +1,9 @@
 //! `skep policy check|list|show|remove`.
 
-use crate::cmd::{Session, apply};
+use crate::cmd::{Session, signed};
 use crate::exit::Ends;
 use crate::render::{paint, policies};
+use crate::signing::{self, Bundle};
 use crate::{keys, policy_files};
 use serde::Serialize;
 use skep_api::client::Client;
@@ -37,6 +38,14 @@ pub(crate) enum Command {
         #[arg(long = "key", value_name = "FILE", env = "SKEP_KEY")]
         keys: Vec<PathBuf>,
     },
+    /// Add a signature to what `skep apply --sign-only` wrote
+    Sign(signed::SignArgs),
+    /// Show the policy set: every policy of the environment and the lowest revision a node may follow
+    #[command(after_help = "Example:
+  skep policy set")]
+    Set,
+    /// Begin a new epoch after the registry was restored from a backup
+    Epoch(signed::EpochArgs),
 }
 
 #[derive(Serialize)]
@@ -63,6 +72,9 @@ pub(crate) async fn run(command: &Command, session: &Session) -> anyhow::Result<
             session.out.result(&policy, || policies::detail(&policy, session.now()))
         }
         Command::Remove { name, keys } => remove(name, keys, session).await,
+        Command::Sign(args) => signed::sign(args, session),
+        Command::Set => signed::show(session).await,
+        Command::Epoch(args) => signed::epoch(args, session).await,
     }
 }
 
@@ -104,12 +116,23 @@ async fn find(client: &Client, name: &PolicyName) -> anyhow::Result<PolicyInfo> 
 async fn remove(name: &PolicyName, keys: &[PathBuf], session: &Session) -> anyhow::Result<()> {
     let client = session.settings.client()?;
     let keys = keys::to_sign_with(keys, &session.settings)?;
-    let current = find(&client, name).await?.revision;
+    let found = find(&client, name).await?;
+    let info = signing::set_info(&client).await?;
+    let accepted = info.as_ref().and_then(|info| info.accepted.get(name.as_str()).copied());
+    let current = found.revision.clone();
     if current.removed {
         return Err(Ends::not_found(format!("Policy {name} is removed already.")).into());
     }
-    let tombstone = current.tombstone(current.revision + 1);
-    let receipt = apply::hand_in(&client, &tombstone, &keys).await?;
+    let tombstone = current.tombstone(accepted.unwrap_or(0).max(current.revision) + 1);
+    let set = match &info {
+        Some(info) => {
+            let held = client.policies().await?.policies;
+            signing::next_set(info, &held, std::slice::from_ref(&tombstone), None)?
+        }
+        None => None,
+    };
+    let bundle = Bundle::sign(std::slice::from_ref(&tombstone), set.as_ref(), &keys)?;
+    let receipt = bundle.hand_in(&client).await?.receipts.swap_remove(0);
     session.out.result(&receipt, || {
         let nodes = if receipt.nodes.is_empty() {
             "It ran on no node.".to_owned()

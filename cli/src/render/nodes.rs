@@ -3,6 +3,7 @@
 use crate::render::table::{Cell, layout};
 use crate::render::{chain, paint, units};
 use skep_api::v1::nodes::{NodeDetail, NodeList, NodeState, NodeSummary};
+use skep_api::v1::operators::Standing;
 use skep_fleet::selector::Labels;
 use std::fmt::Write as _;
 
@@ -115,6 +116,9 @@ pub(crate) fn detail(detail: &NodeDetail) -> String {
         let _ =
             writeln!(text, "  {}  {} ({})", paint::clay("refused"), refusal.message, refusal.code);
     }
+    if let Some(standing) = &detail.standing {
+        text.push_str(&standing_lines(standing));
+    }
     for feature in facts.features.iter().filter(|f| !f.supported) {
         let _ =
             writeln!(text, "  {}  {}: {}", paint::honey("without"), feature.name, feature.reason);
@@ -126,6 +130,39 @@ pub(crate) fn detail(detail: &NodeDetail) -> String {
         let header = chain::Header { node: node.name.as_str(), now: detail.now };
         text.push('\n');
         text.push_str(&chain::chains(&header, &detail.chains, None));
+    }
+    text
+}
+
+/// How a node stands to what operators signed.
+fn standing_lines(standing: &Standing) -> String {
+    let mut text = String::new();
+    if let Some(set) = &standing.set {
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  {}  {} · epoch {} · version {}{}",
+            paint::dim("policy set"),
+            set.environment,
+            set.epoch,
+            set.version,
+            if standing.server_pinned { "" } else { " · server key not pinned, enrol again" }
+        );
+    }
+    for policy in &standing.left_out {
+        let _ = writeln!(text, "  {}  {policy}", paint::clay("left out by the server"));
+    }
+    for here in &standing.revoked {
+        let _ = writeln!(
+            text,
+            "  {}  {} on {}: {} ({}); {}",
+            paint::clay("revoked"),
+            here.package,
+            here.place,
+            here.reason,
+            here.severity,
+            here.action
+        );
     }
     text
 }
@@ -182,6 +219,7 @@ mod tests {
             summary: node("edge-07", NodeState::Healthy, 41),
             facts,
             chains: Vec::new(),
+            standing: None,
             notes: vec!["eth1 carries an XDP program of another tool.".into()],
             reported_at: None,
             now: 1_000,

@@ -64,6 +64,15 @@ pub(crate) fn detail(policy: &PolicyInfo, now: i64) -> String {
         ]
     });
     text.push_str(&layout(&cells.collect::<Vec<_>>(), 2));
+    if let Some(fallback) = &revision.fallback {
+        let of: Vec<String> =
+            fallback.programs.iter().map(|p| format!("{} {}", p.package, p.version)).collect();
+        let _ = writeln!(text, "  may fall back to r{}: {}", fallback.revision, of.join(", "));
+    }
+    if let Some(rule) = &revision.approval {
+        let waves = rule.before.join(", ");
+        let _ = writeln!(text, "  needs the approval of {} operators before {waves}", rule.by);
+    }
     let nodes = match policy.nodes.as_slice() {
         [] => "selects no node".to_owned(),
         names => format!("on {}", names.join(" ")),

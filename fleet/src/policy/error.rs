@@ -1,6 +1,6 @@
 //! Why a policy document, a signed revision or a version range is refused, in words for its author.
 
-use super::{INTERFACE_PATTERNS_MAX, PROGRAMS_MAX, REVISION_BYTES_MAX};
+use super::{BoundsError, INTERFACE_PATTERNS_MAX, PROGRAMS_MAX, REVISION_BYTES_MAX};
 use crate::ids::{MemberName, PolicyName};
 use crate::selector::SelectorError;
 use skep_artifact::hook::{Hook, Verdict};
@@ -29,6 +29,8 @@ pub enum PolicyError {
     DuplicateMember { policy: PolicyName, member: MemberName },
     #[error("Policy {policy} asks for {asked}, which {hook} does not have. {advice}")]
     ForeignHow { policy: PolicyName, asked: String, hook: Hook, advice: &'static str },
+    #[error("Policy {policy} cannot be used: {source}.")]
+    Bounds { policy: PolicyName, source: BoundsError },
     #[error("Policy {policy} has revision 0; revisions start at 1.")]
     RevisionZero { policy: PolicyName },
     #[error("Policy {policy}, member {member} cannot be used.")]

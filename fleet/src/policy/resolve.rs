@@ -46,6 +46,8 @@ impl PolicyDocument {
             nodes: self.nodes.clone(),
             attach: self.attach.clone(),
             programs: programs.collect::<Result<_, _>>()?,
+            fallback: None,
+            approval: self.approval.clone(),
         };
         resolved.check()?;
         Ok(resolved)

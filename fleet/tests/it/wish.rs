@@ -37,6 +37,8 @@ pub(crate) fn policy(
         nodes: Selector::label("role", "edge"),
         attach: Attach::on(InterfaceMatch { patterns }, Hook::Xdp),
         programs,
+        fallback: None,
+        approval: None,
     }
 }
 

@@ -226,6 +226,7 @@ pub(crate) fn node() -> NodeDetail {
             ],
         },
         chains: vec![chain()],
+        standing: None,
         notes: vec![],
         reported_at: Some(1_790_000_050),
         now: 1_790_000_052,

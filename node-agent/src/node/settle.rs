@@ -92,5 +92,6 @@ impl Node {
             && decision.steps.is_empty()
             && self.offer.refused.is_empty()
             && self.unverified.is_empty()
+            && self.prepared.as_ref().is_none_or(|prepared| prepared.revoked.is_empty())
     }
 }

@@ -23,7 +23,8 @@ impl Node {
         let good = self.ledger.good.get(place)?;
         let envelopes = good.envelopes.iter().filter_map(|d| self.ledger.envelopes.get(d));
         let envelopes: Vec<String> = envelopes.cloned().collect();
-        let read = envelope::read_all(&self.parts.policy, &envelopes, &self.ledger.floors);
+        let (floors, approvals) = (&self.ledger.floors, &self.ledger.operators.approvals);
+        let read = envelope::read_all(&self.parts.policy, &envelopes, floors, approvals);
         let revisions: Vec<PolicyRevision> = read.revisions.into_values().collect();
         let chains =
             compose(&revisions, &self.parts.labels, std::slice::from_ref(&place.interface));
@@ -40,21 +41,29 @@ impl Node {
         let shelf = self.shelf(now);
         let mut learned = Learned::from_floors(self.ledger.floors.clone());
         let generation = self.generation();
-        let mut wishes = Vec::new();
+        let (mut wishes, mut revoked) = (Vec::new(), Vec::new());
         for desired in self.wanted_chains(&interfaces) {
             let place = Place { interface: desired.interface.clone(), hook: desired.hook };
+            let cleaned = self.cleaned(desired.clone());
+            revoked.extend(cleaned.revoked);
+            // Nothing is left of it: it is wanted no more, and what runs there is taken off.
+            let Some(chain) = cleaned.chain else { continue };
             let wanted = if seen.local.contains(&place) {
                 Err(Obstacle::Refused(local_program(&place)))
+            } else if let Some(refused) = cleaned.refused {
+                Err(Obstacle::Refused(refused))
             } else {
-                shelf.chain(&desired, generation, &mut learned).map(|ready| ready.wanted)
+                shelf.chain(&chain, generation, &mut learned).map(|ready| ready.wanted)
             };
+            // What last ran well there comes before what the revision names: it is known to work on this host.
             let good = self.good_chain(&place);
-            let fallback = good.and_then(|(desired, generation)| {
-                shelf.chain(&desired, generation, &mut learned).ok().map(|ready| ready.wanted)
+            let named = self.fallen_back_chain(&desired).map(|chain| (chain, generation));
+            let fallback = good.into_iter().chain(named).find_map(|(chain, generation)| {
+                shelf.chain(&chain, generation, &mut learned).ok().map(|ready| ready.wanted)
             });
             wishes.push(Wish { place, wanted, fallback });
         }
-        self.prepared = Some(Prepared { interfaces, wishes, learned });
+        self.prepared = Some(Prepared { interfaces, wishes, learned, revoked });
         Ok(())
     }
 
@@ -63,8 +72,12 @@ impl Node {
         let Step::SwapChain { interface, hook, members, how, .. } = step else { return None };
         let place = Place { interface: interface.clone(), hook: *hook };
         let wanted = self.wanted_chains(std::slice::from_ref(interface));
-        let wanted = wanted.into_iter().find(|c| c.hook == *hook).map(|c| (c, self.generation()));
-        let either = wanted.into_iter().chain(self.good_chain(&place));
+        let wanted = wanted.into_iter().find(|c| c.hook == *hook);
+        let named = wanted.as_ref().and_then(|chain| self.fallen_back_chain(chain));
+        let wanted = wanted.and_then(|chain| self.cleaned(chain).chain);
+        let numbered = |chain| (chain, self.generation());
+        let either = wanted.map(numbered).into_iter().chain(self.good_chain(&place));
+        let either = either.chain(named.map(numbered));
         let shelf = self.shelf(now);
         let mut learned = Learned::from_floors(self.ledger.floors.clone());
         either

@@ -16,7 +16,8 @@ fn name(text: &str) -> PolicyName {
 fn state(generation: u64, policies: &[&str]) -> DesiredState {
     let policies: Vec<String> = policies.iter().map(|p| (*p).to_owned()).collect();
     let digest = DesiredState::digest_of(&policies);
-    DesiredState { generation: Generation(generation), digest, policies }
+    let (assignment, notices) = (None, None);
+    DesiredState { generation: Generation(generation), digest, policies, assignment, notices }
 }
 
 fn have(state: &DesiredState) -> Have {

@@ -16,7 +16,7 @@ fn a_signed_state_reaches_the_kernel_and_a_second_pass_does_nothing() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "skep*", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         let waiting = pass(&mut node);
         assert_eq!(waiting.missing.iter().collect::<Vec<_>>(), [&answer.needed]);
         assert!(waiting.decision.refused.is_empty(), "to wait for a package is no refusal");
@@ -42,7 +42,7 @@ fn a_restarted_agent_adopts_what_runs_and_touches_nothing() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "skep0", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         let before = host.program_ids();
@@ -64,7 +64,7 @@ fn a_reboot_brings_everything_back_without_a_server() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "skep0", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         drop(node);
@@ -92,14 +92,14 @@ fn a_program_the_verifier_refuses_keeps_the_old_chain_and_stops_no_other_hook() 
         let fw = policy("fw", "skep0", vec![good.member("guard", 10, DROP)]);
         let other = policy("other", "skep0p", vec![good.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw, &other])).unwrap();
+        node.offer(&state(1, &[&fw, &other]), NOW).unwrap();
         publisher.deliver(&good, &host.cache(), &mut node);
         converge(&mut node);
         let before = host.program_ids();
 
         let newer = revised(&fw, vec![bad.member("guard", 10, DROP)]);
         let other = revised(&other, vec![good.member("guard", 10, PASS)]);
-        node.offer(&state(2, &[&newer, &other])).unwrap();
+        node.offer(&state(2, &[&newer, &other]), NOW).unwrap();
         publisher.deliver(&bad, &host.cache(), &mut node);
         pass(&mut node);
         let summary = node.summary();
@@ -119,7 +119,7 @@ fn a_program_the_verifier_refuses_keeps_the_old_chain_and_stops_no_other_hook() 
         assert_eq!(host.answers("skep0", Hook::Xdp), Some(DROP), "what last ran well runs again");
         assert_eq!(node.summary().refusal.unwrap().code, "chain.verifier_refused");
         let corrected = revised(&newer, vec![good.member("guard", 10, PASS)]);
-        node.offer(&state(3, &[&corrected, &other])).unwrap();
+        node.offer(&state(3, &[&corrected, &other]), NOW).unwrap();
         converge(&mut node);
         assert_eq!(host.answers("skep0", Hook::Xdp), Some(PASS));
     });
@@ -135,7 +135,7 @@ fn an_interface_that_vanishes_and_comes_back_gets_its_chain_again() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "late?", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         for _ in 0..2 {
@@ -158,7 +158,7 @@ fn what_somebody_takes_off_is_put_back() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "skep0", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         host.engine().detach_all().unwrap();
@@ -177,7 +177,7 @@ fn what_was_detached_by_hand_stays_off_over_restarts_until_resumed() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "skep0", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         detached::mark_all(&host.state).unwrap();
@@ -206,7 +206,7 @@ fn an_observing_member_is_counted_and_never_obeyed() {
         watcher.mode = Mode::Observe;
         let fw = policy("fw", "skep0", vec![watcher, answer.member("last", 20, PASS)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         assert_eq!(host.answers("skep0", Hook::Xdp), Some(PASS));
@@ -229,7 +229,7 @@ fn a_damaged_blob_is_never_loaded_and_is_asked_for_again() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "skep0", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         drop(node);

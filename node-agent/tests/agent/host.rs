@@ -2,11 +2,13 @@
 //! state folder. Removed when dropped.
 
 use skep_artifact::hook::Hook;
+use skep_artifact::key::SecretKey;
 use skep_chain_dispatcher::{Engine, EngineConfig, HookPoint, ObservedChain, libxdp_root};
 use skep_fleet::selector::Labels;
 use skep_node_agent::cache::Cache;
 use skep_node_agent::identity::{self, Enrolled};
 use skep_node_agent::node::{Node, Parts, Pass};
+use skep_node_agent::notices::Me;
 use skep_trust::NodePolicy;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -103,11 +105,17 @@ impl Host {
         Node::open(Parts {
             engine: self.engine(),
             policy: NodePolicy::parse(policy).unwrap(),
+            me: self.me(),
             labels: labels(),
             state: self.state.clone(),
             cache: self.cache(),
         })
         .unwrap()
+    }
+
+    /// Who the node is to a server whose key it pinned.
+    fn me(&self) -> Me {
+        Me { name: "edge-1".to_owned(), server: Some(SecretKey::from_seed([5; 32]).public()) }
     }
 
     /// Everything a reboot takes: pins, links, programs. State stays.
@@ -136,7 +144,7 @@ impl Host {
         let name = "edge-1".parse().unwrap();
         let mut identity = identity::prepare(&self.state, NO_SERVER, &name, None).unwrap();
         let credential = "credential-of-a-test".to_owned();
-        identity.enrolled = Some(Enrolled { credential, labels: labels() });
+        identity.enrolled = Some(Enrolled { credential, labels: labels(), server_key: None });
         identity::store(&self.state, &identity).unwrap();
         std::fs::write(self.policy_file(), &self.policy).unwrap();
     }

@@ -1,6 +1,6 @@
 //! What a server may not do: each attempt leaves what runs untouched and is named.
 
-use crate::host::{Host, converge, pass};
+use crate::host::{Host, NOW, converge, pass};
 use crate::signed::{
     Code, DROP, PASS, Published, Publisher, policy, revised, signed_state, state, trusting,
 };
@@ -18,7 +18,7 @@ fn with_a_running_policy(test: impl FnOnce(&Host, &mut Node, &Running) + Send) {
         let first = policy("fw", "skep0", vec![answer.member("guard", 10, PASS)]);
         let second = revised(&first, vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(5, &[&second])).unwrap();
+        node.offer(&state(5, &[&second]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         test(host, &mut node, &Running { publisher, answer, first, second });
@@ -52,10 +52,10 @@ fn an_older_state_is_refused_also_after_a_restart() {
         return;
     }
     with_a_running_policy(|host, node, running| {
-        node.offer(&state(4, &[&running.first])).unwrap();
+        node.offer(&state(4, &[&running.first]), NOW).unwrap();
         refused(host, node, "state.rollback");
         *node = host.node();
-        node.offer(&state(4, &[&running.second])).unwrap();
+        node.offer(&state(4, &[&running.second]), NOW).unwrap();
         refused(host, node, "state.rollback");
     });
 }
@@ -66,7 +66,7 @@ fn a_number_used_for_two_states_is_refused() {
         return;
     }
     with_a_running_policy(|host, node, running| {
-        node.offer(&state(5, &[&running.first])).unwrap();
+        node.offer(&state(5, &[&running.first]), NOW).unwrap();
         refused(host, node, "state.equivocation");
     });
 }
@@ -77,10 +77,10 @@ fn an_older_revision_under_a_newer_number_is_refused() {
         return;
     }
     with_a_running_policy(|host, node, running| {
-        node.offer(&state(6, &[&running.first])).unwrap();
+        node.offer(&state(6, &[&running.first]), NOW).unwrap();
         refused(host, node, "policy.rollback");
         *node = host.node();
-        node.offer(&state(7, &[&running.first])).unwrap();
+        node.offer(&state(7, &[&running.first]), NOW).unwrap();
         refused(host, node, "policy.rollback");
     });
 }
@@ -98,7 +98,7 @@ fn a_policy_signed_by_a_stranger_is_refused_and_another_is_taken() {
         let mut both = state(6, &[&other]);
         both.policies.extend(forged.policies);
         both.digest = skep_api::v1::sync::DesiredState::digest_of(&both.policies);
-        node.offer(&both).unwrap();
+        node.offer(&both, NOW).unwrap();
         refused(host, node, "policy.signature_untrusted");
         assert_eq!(host.answers("skep0p", Hook::Xdp), Some(PASS));
     });
@@ -112,7 +112,7 @@ fn a_policy_the_server_leaves_out_stays_in_force() {
     with_a_running_policy(|host, node, _| {
         let before = host.program_ids();
         for generation in 6..8 {
-            node.offer(&state(generation, &[])).unwrap();
+            node.offer(&state(generation, &[]), NOW).unwrap();
             converge(node);
             assert_eq!(host.program_ids(), before);
             assert!(node.summary().notes.iter().any(|n| n.contains("policy fw")));
@@ -130,11 +130,11 @@ fn a_signed_removal_takes_the_chain_off_and_cannot_be_undone_by_a_replay() {
     }
     with_a_running_policy(|host, node, running| {
         let tombstone = running.second.tombstone(3);
-        node.offer(&state(6, &[&tombstone])).unwrap();
+        node.offer(&state(6, &[&tombstone]), NOW).unwrap();
         converge(node);
         assert_eq!(host.answers("skep0", Hook::Xdp), None);
         *node = host.node();
-        node.offer(&state(7, &[&running.second])).unwrap();
+        node.offer(&state(7, &[&running.second]), NOW).unwrap();
         pass(node);
         assert_eq!(node.summary().refusal.unwrap().code, "policy.rollback");
         assert_eq!(host.answers("skep0", Hook::Xdp), None);
@@ -152,7 +152,7 @@ fn a_package_of_an_unknown_publisher_is_refused() {
         let publisher = SecretKey::from_seed([1; 32]).public().to_string();
         *node = host.node_with(&trusting.replace(&publisher, &stranger));
         let newer = revised(&running.second, vec![running.answer.member("guard", 10, PASS)]);
-        node.offer(&state(6, &[&newer])).unwrap();
+        node.offer(&state(6, &[&newer]), NOW).unwrap();
         pass(node);
         node.fetched(running.answer.needed.clone(), None, FetchedBeside::default(), Ok(()));
         refused(host, node, "package.signature_untrusted");
@@ -174,9 +174,9 @@ fn a_lost_ledger_leaves_what_runs_alone_until_the_server_sends_its_state() {
         *node = host.node();
         assert!(pass(node).done.is_empty());
         assert_eq!(host.program_ids(), before);
-        node.offer(&state(6, &[])).unwrap();
+        node.offer(&state(6, &[]), NOW).unwrap();
         assert!(pass(node).done.is_empty(), "an empty state removes nothing");
-        node.offer(&state(7, &[&running.second])).unwrap();
+        node.offer(&state(7, &[&running.second]), NOW).unwrap();
         assert!(pass(node).missing.contains(&running.answer.needed), "its role file is lost, too");
         running.publisher.deliver(&running.answer, &host.cache(), node);
         converge(node);
@@ -192,7 +192,7 @@ fn an_older_ledger_never_walks_the_kernel_backwards() {
     with_a_running_policy(|host, node, running| {
         let old = std::fs::read(host.state.join("ledger")).unwrap();
         let third = revised(&running.second, vec![running.answer.member("guard", 10, 3)]);
-        node.offer(&state(6, &[&third])).unwrap();
+        node.offer(&state(6, &[&third]), NOW).unwrap();
         converge(node);
         let newest = host.program_ids();
         std::fs::write(host.state.join("ledger"), b"torn").unwrap();
@@ -201,7 +201,7 @@ fn an_older_ledger_never_walks_the_kernel_backwards() {
         assert!(pass(node).done.is_empty());
         assert_eq!(host.program_ids(), newest);
         assert!(node.summary().notes.iter().any(|n| n.contains("newer than")));
-        node.offer(&state(6, &[&third])).unwrap();
+        node.offer(&state(6, &[&third]), NOW).unwrap();
         converge(node);
         assert_eq!(host.program_ids(), newest);
     });
@@ -218,12 +218,12 @@ fn an_offer_that_cannot_be_written_down_is_not_accepted() {
         // Where the next ledger would be written lies a folder: writing fails as on a full disk.
         std::fs::create_dir(&folder).unwrap();
         let newer = revised(&running.second, vec![running.answer.member("guard", 10, PASS)]);
-        assert!(node.offer(&state(6, &[&newer])).is_err());
+        assert!(node.offer(&state(6, &[&newer]), NOW).is_err());
         pass(node);
         assert_eq!(host.program_ids(), before);
         assert_eq!(node.ledger().newest.unwrap().generation.0, 5);
         std::fs::remove_dir(&folder).unwrap();
-        node.offer(&state(6, &[&newer])).unwrap();
+        node.offer(&state(6, &[&newer]), NOW).unwrap();
         converge(node);
         assert_eq!(host.answers("skep0", Hook::Xdp), Some(PASS));
     });

@@ -1,6 +1,6 @@
 //! The finished program, with a server that is gone: started, killed, asked and told.
 
-use crate::host::{Host, converge};
+use crate::host::{Host, NOW, converge};
 use crate::signed::{Code, DROP, PASS, Publisher, policy, revised, state, trusting};
 use skep_artifact::hook::Hook;
 use skep_node_agent::socket::{self, Answer, Request};
@@ -82,7 +82,7 @@ pub(crate) fn with_an_enrolled_host(test: impl FnOnce(&Host) + Send) {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let fw = policy("fw", "skep0", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         host.enrol_by_hand();
@@ -195,7 +195,7 @@ fn an_agent_killed_at_any_moment_of_a_swap_leaves_the_old_chain_or_the_new() {
         let answer = publisher.publish("1.0.0", Code::Answer);
         let mut fw = policy("fw", "skep0", vec![answer.member("guard", 10, DROP)]);
         let mut node = host.node();
-        node.offer(&state(1, &[&fw])).unwrap();
+        node.offer(&state(1, &[&fw]), NOW).unwrap();
         publisher.deliver(&answer, &host.cache(), &mut node);
         converge(&mut node);
         host.enrol_by_hand();
@@ -204,7 +204,7 @@ fn an_agent_killed_at_any_moment_of_a_swap_leaves_the_old_chain_or_the_new() {
         for round in 0..12u64 {
             fw = revised(&fw, vec![answer.member("guard", 10, new)]);
             // Accepted and written down, not yet applied: the agent does that as soon as it starts.
-            host.node().offer(&state(round + 2, &[&fw])).unwrap();
+            host.node().offer(&state(round + 2, &[&fw]), NOW).unwrap();
             let mut command = program(host, &["run"]);
             command.arg("--policy").arg(host.policy_file()).arg("--pin-root").arg(&host.pins);
             let agent = Agent(command.stderr(Stdio::null()).spawn().unwrap());

@@ -155,6 +155,8 @@ pub(crate) fn policy(name: &str, interface: &str, programs: Vec<PinnedProgram>) 
         nodes: Selector::label("role", "edge"),
         attach: Attach::on(InterfaceMatch { patterns: vec![interface.to_owned()] }, Hook::Xdp),
         programs,
+        fallback: None,
+        approval: None,
     }
 }
 
@@ -179,7 +181,8 @@ pub(crate) fn signed_state(
     };
     let policies: Vec<String> = policies.iter().map(envelope).collect();
     let digest = DesiredState::digest_of(&policies);
-    DesiredState { generation: Generation(generation), digest, policies }
+    let (assignment, notices) = (None, None);
+    DesiredState { generation: Generation(generation), digest, policies, assignment, notices }
 }
 
 fn manifest(version: &str) -> String {

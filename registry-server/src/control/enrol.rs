@@ -48,7 +48,8 @@ impl Fleet {
         }
         write(&self.roster).put(node);
         tracing::info!(node = %name, "node {name} is enrolled");
-        Ok(EnrolResponse { name, credential: credential.reveal().to_owned(), labels })
+        let credential = credential.reveal().to_owned();
+        Ok(EnrolResponse { name, credential, labels, server_key: Some(self.key.public()) })
     }
 
     /// A repeated enrolment costs no use of the token; a used-up token still serves the node that

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 use skep_api::v1::sync::{DESIRED_BYTES_MAX, DesiredState, POLICIES_MAX};
+use skep_artifact::digest::Digest;
+use skep_artifact::dsse::Envelope;
 use skep_fleet::ids::{NodeName, PolicyName};
 use skep_fleet::selector::Labels;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,12 +24,22 @@ pub(super) struct HeldPolicy {
     pub(super) stored: StoredPolicy,
     /// The envelope as nodes get it.
     pub(super) base64: String,
+    /// Of the signed bytes: what approvals and assignments name.
+    pub(super) payload: Digest,
 }
 
 impl HeldPolicy {
     pub(super) fn new(stored: StoredPolicy) -> Arc<Self> {
         let base64 = BASE64.encode(&stored.envelope);
-        Arc::new(Self { stored, base64 })
+        // What is stored was read once already; what could not be read would be refused by every node.
+        let payload = Envelope::parse(&stored.envelope)
+            .map_or_else(|_| Digest::of(b""), |read| Digest::of(read.unverified_payload()));
+        Arc::new(Self { stored, base64, payload })
+    }
+
+    /// Whether the policy is for a node with these labels, removed or not: the policy set names it either way.
+    pub(super) fn concerns(&self, labels: &Labels) -> bool {
+        self.stored.revision.nodes.matches(labels)
     }
 
     /// Whether the policy asks a node with these labels for anything.
@@ -52,7 +64,7 @@ impl Offers {
         labels: &Labels,
         seen: &BTreeSet<PolicyName>,
     ) -> Result<Arc<Offer>, ControlError> {
-        let meant = policies.iter().filter(|(n, p)| p.selects(labels) || seen.contains(*n));
+        let meant = policies.iter().filter(|(n, p)| p.concerns(labels) || seen.contains(*n));
         let names: BTreeSet<PolicyName> = meant.map(|(name, _)| name.clone()).collect();
         if let Some(offer) = self.made.get(&names) {
             return Ok(offer.clone());
@@ -70,7 +82,9 @@ impl Offers {
             what: "list of envelopes",
             reason: e.to_string(),
         })?;
-        let offer = Arc::new(Offer { digest, policies: names.clone(), envelopes });
+        let held = names.iter().filter_map(|name| policies.get(name));
+        let revisions = held.map(|policy| policy.payload).collect();
+        let offer = Arc::new(Offer { digest, policies: names.clone(), envelopes, revisions });
         self.made.insert(names, offer.clone());
         Ok(offer)
     }

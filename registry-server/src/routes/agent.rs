@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::auth::NodeCaller;
 use crate::clock;
 use crate::error::{ApiError, RequestError};
-use crate::live::Desired;
+use crate::live::{Desired, Node};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use skep_api::reason::ErrorBody;
 use skep_api::v1::nodes::{EnrolRequest, EnrolResponse};
+use skep_api::v1::operators::{Notices, NoticesSeen};
 use skep_api::v1::sync::{DesiredState, Report, SyncRequest, WAIT_SECS_MAX};
 use skep_artifact::digest::Digest;
 use skep_fleet::ids::Generation;
@@ -44,6 +45,9 @@ struct Answer<'a> {
     generation: Generation,
     digest: Digest,
     policies: &'a RawValue,
+    assignment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notices: Option<Notices>,
 }
 
 /// Wait for a desired state other than the one the node has
@@ -59,7 +63,7 @@ pub async fn sync(
     NodeCaller(node): NodeCaller,
     ApiJson(request): ApiJson<SyncRequest>,
 ) -> Result<Response, ApiError> {
-    let SyncRequest { have, wait_secs } = request;
+    let SyncRequest { have, wait_secs, notices } = request;
     if wait_secs > WAIT_SECS_MAX {
         return Err(ApiError::malformed(format!("wait_secs is 0 to {WAIT_SECS_MAX}.")));
     }
@@ -68,17 +72,37 @@ pub async fn sync(
     tokio::select! {
         biased;
         found = node.other_than(have) => match found {
-            Some(desired) => answer(&desired),
+            Some(desired) => answer(&app, &node, &desired, notices),
             None => Err(crate::auth::AuthError::Unauthorised.into()),
         },
+        () = news(&app, notices) => answer(&app, &node, &node.desired(), notices),
         () = app.stopping.cancelled() => Err(RequestError::Stopping.into()),
         () = tokio::time::sleep(spread(wait_secs)) => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 
-fn answer(desired: &Desired) -> Result<Response, ApiError> {
+/// Waits for sets, approvals and revocations the node has not seen; an agent of the release before is not told of any.
+async fn news(app: &App, seen: Option<NoticesSeen>) {
+    match seen {
+        Some(seen) => app.fleet.news(&seen).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn answer(
+    app: &App,
+    node: &Node,
+    desired: &Desired,
+    seen: Option<NoticesSeen>,
+) -> Result<Response, ApiError> {
     let Desired { generation, offer } = desired;
-    let body = Answer { generation: *generation, digest: offer.digest, policies: &offer.envelopes };
+    let body = Answer {
+        generation: *generation,
+        digest: offer.digest,
+        policies: &offer.envelopes,
+        assignment: app.fleet.assign(&node.name, desired)?,
+        notices: seen.map(|seen| app.fleet.held().notices(&seen)),
+    };
     Ok(Json(body).into_response())
 }
 

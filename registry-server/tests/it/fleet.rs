@@ -35,6 +35,8 @@ fn revision(name: &str, number: u64, role: &str, package: &Package) -> PolicyRev
             failure: Failure::Closed,
             config: Default::default(),
         }],
+        fallback: None,
+        approval: None,
     }
 }
 
@@ -67,7 +69,10 @@ pub(crate) async fn enrolled(world: &World, name: &str, role: &str) -> Client {
 }
 
 pub(crate) async fn now(node: &Client) -> DesiredState {
-    node.sync(&SyncRequest { have: None, wait_secs: 0 }).await.unwrap().unwrap()
+    let wish = SyncRequest { have: None, wait_secs: 0, notices: None };
+    let desired = node.sync(&wish).await.unwrap().unwrap();
+    // Signed anew with every answer.
+    DesiredState { assignment: None, ..desired }
 }
 
 fn have(desired: &DesiredState) -> Have {
@@ -96,7 +101,7 @@ async fn a_tokens_labels_win_and_its_uses_run_out() {
     assert_ne!(again.credential, first.credential);
     now(&world.client(Some(&again.credential))).await;
     let old = world.client(Some(&first.credential));
-    let refused = refusal(old.sync(&SyncRequest { have: None, wait_secs: 0 }).await);
+    let refused = refusal(old.sync(&SyncRequest { have: None, wait_secs: 0, notices: None }).await);
     assert_eq!(refused.0, 401);
     // Another host under the same name.
     let token = node_token(&world, "edge", 5).await;
@@ -116,9 +121,9 @@ async fn a_parked_poll_is_woken_by_a_policy_for_its_labels_and_by_no_other() {
     assert!(edge_has.policies.is_empty());
 
     let parked = |client: Client, have: Have| {
-        tokio::spawn(
-            async move { client.sync(&SyncRequest { have: Some(have), wait_secs: 60 }).await },
-        )
+        tokio::spawn(async move {
+            client.sync(&SyncRequest { have: Some(have), wait_secs: 60, notices: None }).await
+        })
     };
     let edge_poll = parked(edge.clone(), have(&edge_has));
     let core_poll = parked(core.clone(), have(&core_has));
@@ -146,9 +151,12 @@ async fn a_poll_ends_with_nothing_when_nothing_changes() {
     let world = World::start().await;
     let node = enrolled(&world, "edge-1", "edge").await;
     let has = now(&node).await;
-    let answer = node.sync(&SyncRequest { have: Some(have(&has)), wait_secs: 1 }).await.unwrap();
+    let answer = node
+        .sync(&SyncRequest { have: Some(have(&has)), wait_secs: 1, notices: None })
+        .await
+        .unwrap();
     assert_eq!(answer, None);
-    let too_long = SyncRequest { have: None, wait_secs: 100_000 };
+    let too_long = SyncRequest { have: None, wait_secs: 100_000, notices: None };
     assert_eq!(refusal(node.sync(&too_long).await).0, 400);
 }
 
@@ -233,6 +241,7 @@ pub(crate) fn report(
         refusal,
         chains: Vec::new(),
         notes: vec!["a note".to_owned()],
+        standing: None,
     }
 }
 
@@ -277,9 +286,9 @@ async fn a_restart_keeps_packages_fleet_and_generations() {
     node.report(&report(&before, Some(have(&before)), None)).await.unwrap();
     let parked = {
         let (node, have) = (node.clone(), have(&before));
-        tokio::spawn(
-            async move { node.sync(&SyncRequest { have: Some(have), wait_secs: 60 }).await },
-        )
+        tokio::spawn(async move {
+            node.sync(&SyncRequest { have: Some(have), wait_secs: 60, notices: None }).await
+        })
     };
     eventually("the poll is parked", async || {
         let text = crate::world::get(format!("{}/metrics", world.address)).await.unwrap();

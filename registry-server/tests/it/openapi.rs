@@ -24,6 +24,7 @@ const PUBLIC: &[&str] = &[
     "GET /v1/packages/{namespace}/{name}/{version}/cosign",
     "GET /v1/packages/{namespace}/{name}/{version}/log",
     "POST /v1/log/cosignatures",
+    "GET /v1/revocations",
     "POST /v1/agent/enrol",
     "GET /v2/",
     "GET /v2/{namespace}/{name}/blobs/{digest}",

@@ -56,6 +56,32 @@ fn a_namespace_needs_keys_or_a_root_that_can_name_them() {
 }
 
 #[test]
+fn what_becomes_of_revoked_content_is_the_namespaces_to_say_and_then_the_hooks() {
+    let text = format!(
+        "[operator]\nkeys = [\"{0}\"]\nenvironment = \"prod\"\nemergency = [\"{1}\"]\n\
+         [on-revoke]\nxdp = \"fallback\"\n\
+         [[namespace]]\nname = \"skep\"\nkeys = [\"{0}\"]\nhooks = []\non-revoke = \"detach\"\n\
+         [[namespace]]\nname = \"acme\"\nkeys = [\"{0}\"]\nhooks = []\n",
+        key(1),
+        key(2)
+    );
+    let policy = NodePolicy::parse(&text).unwrap();
+    assert_eq!(policy.environment(), Some("prod"));
+    assert_eq!(policy.emergency().len(), 1);
+    let of = |name: &str, hook| policy.on_revoke(&name.parse().unwrap(), hook);
+    assert_eq!(of("skep", Hook::Xdp), OnRevoke::Detach);
+    assert_eq!(of("acme", Hook::Xdp), OnRevoke::Fallback);
+    assert_eq!(of("acme", Hook::TcIngress), OnRevoke::Keep);
+    assert_eq!(of("nobody", Hook::TcEgress), OnRevoke::Keep);
+    assert!(refusal("[on-revoke]\nxdp = \"explode\"").contains("unknown variant"));
+    let crowd = vec![format!("\"{}\"", key(1)); SIGNATURES_MAX + 1].join(", ");
+    let text = format!("[operator]\nkeys = [\"{}\"]\nemergency = [{crowd}]", key(1));
+    assert!(refusal(&text).contains("lists 33 keys for emergencies"));
+    let text = text.replacen(&format!("\"{}\", ", key(1)), "", 1);
+    assert_eq!(refusal(&text), "accepted");
+}
+
+#[test]
 fn a_restriction_that_is_misspelt_is_no_policy() {
     let table = |rest: &str| {
         format!("[[namespace]]\nname = \"a\"\nkeys = [\"{}\"]\nhooks = []\n{rest}", key(1))

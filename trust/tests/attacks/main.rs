@@ -4,16 +4,21 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod accepted;
+mod approval;
 mod archive;
+mod assignment;
 mod attestation;
 #[path = "../../../artifact/tests/it/clang.rs"]
 mod clang;
 mod content;
+mod documents;
 mod log;
 mod log_history;
 mod log_world;
 mod revision;
+mod revocation;
 mod role;
+mod set;
 mod signature;
 mod tuf;
 mod tuf_keys;

@@ -1,0 +1,3 @@
+DROP TABLE revocations;
+DROP TABLE approvals;
+DROP TABLE policy_sets;

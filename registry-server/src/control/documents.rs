@@ -1,0 +1,384 @@
+//! Policy sets, approvals and revocations: taken in, kept, and handed to nodes at once. Refuses to decide whether they
+//! count: every node verifies them itself. What no node could read is not taken.
+
+use super::{ControlError, Fleet};
+use crate::clock;
+use crate::store::documents::Document;
+use crate::store::{Store, StoreError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use skep_api::v1::operators::{
+    ApprovalInfo, Notices, NoticesSeen, PolicySetInfo, RevocationInfo, StoredSet,
+};
+use skep_artifact::digest::Digest;
+use skep_artifact::dsse::{
+    APPROVAL_PAYLOAD_TYPE, DsseError, Envelope, REVOCATION_LIFT_PAYLOAD_TYPE,
+    REVOCATION_PAYLOAD_TYPE, SET_PAYLOAD_TYPE,
+};
+use skep_fleet::ids::PolicyName;
+use skep_trust::{Approval, Lift, NotSigned, PolicySet, Revocation};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Approvals kept of one policy: as many as operators may have keys, for several waves.
+pub const APPROVALS_MAX: usize = 256;
+/// Revocations kept: what one node remembers at most.
+pub const REVOCATIONS_MAX: usize = skep_trust::revocation::REVOCATIONS_MAX;
+/// Revocations in one answer to a node: with the longest reason and 256 digests each, below 8 MiB.
+const REVOCATIONS_AT_ONCE: usize = 256;
+
+/// Why a document is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    #[error("the document is refused")]
+    Envelope { source: DsseError },
+    #[error("the document holds '{found}', not {wanted}")]
+    PayloadType { found: String, wanted: &'static str },
+    #[error("the document is refused")]
+    Form { source: NotSigned },
+    #[error("nobody signed the document")]
+    Unsigned,
+    #[error("this registry serves the environment {stored}, and the set is for {found}")]
+    OtherEnvironment { stored: String, found: String },
+    #[error(
+        "the policy set is at epoch {epoch} version {version}; epoch {found_epoch} version {found} is not newer"
+    )]
+    SetStale { epoch: u64, version: u64, found_epoch: u64, found: u64 },
+    #[error("there is no policy {policy}")]
+    NoPolicy { policy: String },
+    #[error("policy {policy} is at another revision than the one approved")]
+    OtherRevision { policy: String },
+    #[error("policy {policy} has {APPROVALS_MAX} approvals; no more are kept")]
+    TooManyApprovals { policy: String },
+    #[error("{REVOCATIONS_MAX} revocations are kept; no more are taken")]
+    TooManyRevocations,
+}
+
+/// What nodes are told beside their policies.
+#[derive(Debug, Default)]
+pub struct Held {
+    pub set: Option<HeldSet>,
+    pub approvals: Vec<HeldApproval>,
+    pub revocations: Vec<RevocationInfo>,
+    /// Over set and approvals.
+    digest: Option<Digest>,
+}
+
+/// The policy set as nodes get it.
+#[derive(Debug, Clone)]
+pub struct HeldSet {
+    pub set: PolicySet,
+    pub info: StoredSet,
+}
+
+/// An approval as nodes get it.
+#[derive(Debug, Clone)]
+pub struct HeldApproval {
+    pub info: ApprovalInfo,
+    envelope: Digest,
+}
+
+impl Held {
+    async fn load(store: &Store) -> Result<Self, StoreError> {
+        let corrupt = |what| {
+            move |error: DocumentError| StoreError::Corrupt { what, reason: error.to_string() }
+        };
+        let sets = store.policy_sets().await?;
+        let set = sets.last().map(read_set).transpose().map_err(corrupt("policy set"))?;
+        let approvals = store.approvals().await?;
+        let approvals = approvals.iter().map(read_approval).collect::<Result<_, _>>();
+        let revocations = store.revocations().await?;
+        let revocations = revocations.iter().map(read_revocation).collect::<Result<_, _>>();
+        let approvals = approvals.map_err(corrupt("approval"))?;
+        let revocations = revocations.map_err(corrupt("revocation"))?;
+        Ok(Self { set, approvals, revocations, digest: None }.counted())
+    }
+
+    fn counted(mut self) -> Self {
+        let set = self.set.as_ref().map(|held| held.info.envelope.as_str());
+        self.digest = Some(Notices::digest_of(set, &self.approval_texts()));
+        self
+    }
+
+    fn approval_texts(&self) -> Vec<String> {
+        self.approvals.iter().map(|held| held.info.envelope.clone()).collect()
+    }
+
+    /// Whether a node that has seen this has seen all.
+    fn is_news_to(&self, seen: &NoticesSeen) -> bool {
+        let revocations = u64::try_from(self.revocations.len()).unwrap_or(u64::MAX);
+        seen.digest != self.digest || seen.revocations != revocations
+    }
+
+    /// What a node is told that has seen this much. Many revocations come in several answers.
+    #[must_use]
+    pub fn notices(&self, seen: &NoticesSeen) -> Notices {
+        let all = self.revocations.len();
+        // A node that has seen more than there are saw them before this server was restored.
+        let from = usize::try_from(seen.revocations).ok().filter(|seen| *seen <= all).unwrap_or(0);
+        let to = all.min(from + REVOCATIONS_AT_ONCE);
+        let approvals = self.approval_texts();
+        let set = self.set.as_ref().map(|held| held.info.envelope.clone());
+        Notices {
+            digest: Notices::digest_of(set.as_deref(), &approvals),
+            set,
+            approvals,
+            revocations: self.revocations[from..to].iter().map(|r| r.envelope.clone()).collect(),
+            revocations_in_all: u64::try_from(to).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Loads what nodes are told.
+pub(super) async fn load(store: &Store) -> Result<watch::Sender<Arc<Held>>, StoreError> {
+    Ok(watch::Sender::new(Arc::new(Held::load(store).await?)))
+}
+
+impl Fleet {
+    /// What nodes are told beside their policies, now.
+    #[must_use]
+    pub fn held(&self) -> Arc<Held> {
+        self.documents.borrow().clone()
+    }
+
+    /// Waits until there is something a node that has seen this has not.
+    pub async fn news(&self, seen: &NoticesSeen) {
+        let mut watch = self.documents.subscribe();
+        // The sender lives as long as the fleet, so that this ends only with news.
+        let _ = watch.wait_for(|held| held.is_news_to(seen)).await;
+    }
+
+    /// The policy set, and how far nodes are beyond it.
+    #[must_use]
+    pub fn policy_set(&self) -> PolicySetInfo {
+        let mut info = PolicySetInfo::default();
+        for standing in self.standings() {
+            for (policy, revision) in standing.accepted {
+                let highest = info.accepted.entry(policy).or_default();
+                *highest = revision.max(*highest);
+            }
+            let epoch = standing.set.map_or(0, |set| set.epoch);
+            info.epoch_accepted = epoch.max(info.epoch_accepted);
+        }
+        info.set = self.held().set.as_ref().map(|held| held.info.clone());
+        info
+    }
+
+    /// Takes a signed policy set and tells every node. The very bytes that are held already are taken again.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing changed then.
+    pub async fn hand_in_set(
+        &self,
+        envelope: Vec<u8>,
+        by: &str,
+    ) -> Result<StoredSet, ControlError> {
+        let document = Document { envelope, at: clock::now(), by: by.to_owned() };
+        let found = read_set(&document)?;
+        let _one = self.changing.lock().await;
+        if let Some(held) = &self.held().set {
+            if held.info.envelope == found.info.envelope {
+                return Ok(held.info.clone());
+            }
+            if held.set.environment != found.set.environment {
+                let stored = held.set.environment.clone();
+                let found = found.set.environment;
+                return Err(DocumentError::OtherEnvironment { stored, found }.into());
+            }
+            let (epoch, version) = (held.set.epoch, held.set.version);
+            if (found.set.epoch, found.set.version) <= (epoch, version) {
+                let (found_epoch, found) = (found.set.epoch, found.set.version);
+                let stale = DocumentError::SetStale { epoch, version, found_epoch, found };
+                return Err(stale.into());
+            }
+        }
+        let PolicySet { environment, epoch, version, .. } = &found.set;
+        self.store.put_policy_set(environment, *epoch, *version, &document).await?;
+        tracing::info!(
+            environment,
+            epoch,
+            version,
+            by,
+            "policy set {version} of {environment} is in force"
+        );
+        let info = found.info.clone();
+        self.tell(|held| held.set = Some(found));
+        Ok(info)
+    }
+
+    /// Takes a signed approval of a policy's newest revision and tells every node.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing changed then.
+    pub async fn approve(&self, envelope: Vec<u8>, by: &str) -> Result<ApprovalInfo, ControlError> {
+        let document = Document { envelope, at: clock::now(), by: by.to_owned() };
+        let found = read_approval(&document)?;
+        let _one = self.changing.lock().await;
+        let policy = found.info.policy.clone();
+        let newest = policy
+            .parse()
+            .ok()
+            .and_then(|name: PolicyName| self.policies().get(&name).map(|held| held.payload));
+        let newest = newest.ok_or_else(|| DocumentError::NoPolicy { policy: policy.clone() })?;
+        if found.info.revision != newest {
+            return Err(DocumentError::OtherRevision { policy }.into());
+        }
+        let held = self.held();
+        let of_policy: Vec<&HeldApproval> =
+            held.approvals.iter().filter(|approval| approval.info.policy == policy).collect();
+        let (current, stale): (Vec<_>, Vec<_>) =
+            of_policy.into_iter().partition(|approval| approval.info.revision == newest);
+        if let Some(known) = current.iter().find(|known| known.envelope == found.envelope) {
+            return Ok(known.info.clone());
+        }
+        if current.len() >= APPROVALS_MAX {
+            return Err(DocumentError::TooManyApprovals { policy }.into());
+        }
+        let stale: Vec<Digest> = stale.into_iter().map(|approval| approval.envelope).collect();
+        self.store.put_approval(&policy, &document, &stale).await?;
+        let info = found.info.clone();
+        self.tell(|held| {
+            held.approvals.retain(|approval| !stale.contains(&approval.envelope));
+            held.approvals.push(found);
+        });
+        Ok(info)
+    }
+
+    /// Takes a signed revocation, or the lift of one, and tells every node.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing changed then.
+    pub async fn revoke(
+        &self,
+        envelope: Vec<u8>,
+        by: &str,
+    ) -> Result<RevocationInfo, ControlError> {
+        let document = Document { envelope, at: clock::now(), by: by.to_owned() };
+        let found = read_revocation(&document)?;
+        let _one = self.changing.lock().await;
+        let held = self.held();
+        if let Some(known) = held.revocations.iter().find(|r| r.envelope == found.envelope) {
+            return Ok(known.clone());
+        }
+        if held.revocations.len() >= REVOCATIONS_MAX {
+            return Err(DocumentError::TooManyRevocations.into());
+        }
+        self.store.add_revocation(&document).await?;
+        tracing::warn!(
+            package = found.package,
+            by,
+            "{} is revoked: {}",
+            found.package,
+            found.reason
+        );
+        let info = found.clone();
+        self.tell(|held| held.revocations.push(found));
+        Ok(info)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Held)) {
+        self.documents.send_modify(|held| {
+            let Held { set, approvals, revocations, digest } = &**held;
+            let mut next = Held {
+                set: set.clone(),
+                approvals: approvals.clone(),
+                revocations: revocations.clone(),
+                digest: *digest,
+            };
+            change(&mut next);
+            *held = Arc::new(next.counted());
+        });
+    }
+}
+
+fn opened(
+    document: &Document,
+    kinds: &[&str],
+    wanted: &'static str,
+) -> Result<Envelope, DocumentError> {
+    let envelope =
+        Envelope::parse(&document.envelope).map_err(|source| DocumentError::Envelope { source })?;
+    if !kinds.contains(&envelope.payload_type()) {
+        let found = envelope.payload_type().chars().take(100).collect();
+        return Err(DocumentError::PayloadType { found, wanted });
+    }
+    if envelope.claimed_signers().is_empty() {
+        return Err(DocumentError::Unsigned);
+    }
+    Ok(envelope)
+}
+
+fn signers(envelope: &Envelope) -> Vec<String> {
+    envelope.claimed_signers().iter().map(ToString::to_string).collect()
+}
+
+fn form(source: NotSigned) -> DocumentError {
+    DocumentError::Form { source }
+}
+
+fn read_set(document: &Document) -> Result<HeldSet, DocumentError> {
+    let envelope = opened(document, &[SET_PAYLOAD_TYPE], "a policy set")?;
+    let set = PolicySet::read_unverified(envelope.unverified_payload()).map_err(form)?;
+    let policies: BTreeMap<String, u64> = set.policies.clone();
+    let info = StoredSet {
+        environment: set.environment.clone(),
+        epoch: set.epoch,
+        version: set.version,
+        policies,
+        envelope: BASE64.encode(&document.envelope),
+        applied_at: document.at,
+        applied_by: document.by.clone(),
+    };
+    Ok(HeldSet { set, info })
+}
+
+fn read_approval(document: &Document) -> Result<HeldApproval, DocumentError> {
+    let envelope = opened(document, &[APPROVAL_PAYLOAD_TYPE], "an approval")?;
+    let approval = Approval::read_unverified(envelope.unverified_payload()).map_err(form)?;
+    let info = ApprovalInfo {
+        policy: approval.policy,
+        revision: approval.revision,
+        wave: approval.wave,
+        signed_by: signers(&envelope),
+        envelope: BASE64.encode(&document.envelope),
+        approved_at: document.at,
+        approved_by: document.by.clone(),
+    };
+    Ok(HeldApproval { info, envelope: Digest::of(&document.envelope) })
+}
+
+fn read_revocation(document: &Document) -> Result<RevocationInfo, DocumentError> {
+    let kinds = [REVOCATION_PAYLOAD_TYPE, REVOCATION_LIFT_PAYLOAD_TYPE];
+    let envelope = opened(document, &kinds, "a revocation")?;
+    let payload = envelope.unverified_payload();
+    let (package, said, lifts) = if envelope.payload_type() == REVOCATION_PAYLOAD_TYPE {
+        let revocation = Revocation::read_unverified(payload).map_err(form)?;
+        (revocation.package.clone(), Ok(revocation), None)
+    } else {
+        let lift = Lift::read_unverified(payload).map_err(form)?;
+        (lift.package, Err(lift.reason), Some(lift.revocation))
+    };
+    let (versions, digests, reason, severity) = match said {
+        Ok(Revocation { versions, digests, reason, severity, .. }) => (
+            versions.iter().map(ToString::to_string).collect(),
+            digests.into_iter().collect(),
+            reason,
+            severity.to_string(),
+        ),
+        Err(reason) => (Vec::new(), Vec::new(), reason, String::new()),
+    };
+    Ok(RevocationInfo {
+        digest: Digest::of(payload),
+        package: package.to_string(),
+        versions,
+        digests,
+        reason,
+        severity,
+        lifts,
+        signed_by: signers(&envelope),
+        envelope: BASE64.encode(&document.envelope),
+        revoked_at: document.at,
+        revoked_by: document.by.clone(),
+    })
+}
