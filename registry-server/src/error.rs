@@ -2,9 +2,11 @@
 //! Refuses to let anything internal out: a 500 says nothing but where to look.
 
 mod envelope;
+pub(crate) mod oci;
 mod packages;
 
-pub use envelope::{OciError, finish};
+pub use envelope::finish;
+pub use oci::OciError;
 
 use crate::auth::AuthError;
 use crate::blob::BlobError;

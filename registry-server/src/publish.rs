@@ -8,6 +8,7 @@ use crate::auth::NamespacePublisher;
 use crate::blob::BlobError;
 use crate::clock;
 use crate::faults::FaultPoint;
+use crate::oci::lookups::Sort;
 use crate::readme;
 use crate::store::StoreError;
 use crate::store::publish::{NewVersion, PublishConflict};
@@ -220,6 +221,9 @@ async fn commit(
         .publish(&new, || faults.pass(FaultPoint::PublishWritten))
         .await
         .map_err(|conflict| refuse(&new, conflict))?;
+    let names = [new.version.to_string(), "latest".to_owned()];
+    let names = names.iter().map(String::as_str);
+    app.lookups.forget(Sort::Manifest, &new.name.to_string(), names);
     faults.pass(FaultPoint::PublishCommitted);
     app.metrics.published();
     tracing::info!(package = %new.name, version = %new.version, index = %new.index,

@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod conformance;
 mod demo;
 mod fuzz;
 mod needs;
@@ -15,6 +16,7 @@ mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod tools;
 mod vm;
 mod web;
 mod workspace;
@@ -56,6 +58,8 @@ enum Task {
     Fuzz(fuzz::FuzzArguments),
     /// Replace chains thousands of times under a flood, by processes that live and that are killed.
     Soak(soak::SoakArguments),
+    /// Run a public conformance suite that lies outside this repository against what we built.
+    Conformance(conformance::ConformanceArguments),
     /// Check the rules of this workspace that no compiler knows.
     Tidy(tidy::TidyArguments),
 }
@@ -87,6 +91,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Vm(arguments) => vm::perform(&workspace, &arguments),
         Task::Fuzz(arguments) => fuzz::perform(&workspace, &arguments),
         Task::Soak(arguments) => soak::perform(&workspace, &arguments),
+        Task::Conformance(arguments) => conformance::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),
     }
 }
