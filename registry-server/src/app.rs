@@ -11,9 +11,11 @@ use crate::jobs;
 use crate::log::{Log, LogError};
 use crate::maintenance::Tasks;
 use crate::metrics::Metrics;
+use crate::oci::access::AccessKey;
+use crate::oci::lookups::Lookups;
 use crate::partial::Partials;
 use crate::router;
-use crate::secret::{Kind, Secret};
+use crate::secret::{Kind, NoRandomness, Secret};
 use crate::server_key::{ServerKey, ServerKeyError};
 use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
@@ -25,7 +27,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -91,6 +93,12 @@ pub struct Inner {
     pub cosign: CosignKey,
     pub metrics: Metrics,
     pub uploads: Semaphore,
+    /// What the OCI API looked up lately.
+    pub lookups: Lookups,
+    /// Signs and checks the tokens of OCI clients.
+    pub access_key: AccessKey,
+    /// How clients reach this server; set before it answers.
+    pub origin: OnceLock<Origin>,
     /// Held for reading while a blob gets its place or a version its blobs, and for writing while
     /// unused blobs are collected, so that neither pulls the ground from under the other.
     pub collecting: RwLock<()>,
@@ -99,6 +107,26 @@ pub struct Inner {
     pub faults: Faults,
     /// Held as long as the folder is in use; the kernel lets go of it when the process dies.
     _lock: File,
+}
+
+/// How clients reach the server, as far as it knows by itself.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// `https://registry.example`, when an operator said so: a proxy stands before the server.
+    pub public_url: Option<String>,
+    pub scheme: &'static str,
+}
+
+/// Bytes of the key that signs tokens: as many as the hash it goes into has.
+const ACCESS_KEY_BYTES: usize = 32;
+
+/// The key of the tokens that OCI clients get: made at the first start, and shared by every server on one
+/// database.
+async fn access_key(store: &Store) -> Result<AccessKey, StartError> {
+    let mut fresh = vec![0; ACCESS_KEY_BYTES];
+    getrandom::fill(&mut fresh).map_err(|e| ApiError::from(NoRandomness::from(e)))?;
+    let secret = store.server_secret("oci-access", fresh, clock::now()).await?;
+    Ok(AccessKey::new(&secret))
 }
 
 /// Two servers on one folder would collect each other's uploads.
@@ -134,6 +162,7 @@ impl App {
         let fleet = Fleet::load(store.clone(), ServerKey::open(data)?).await?;
         let partials = Partials::open(&data.join("uploads"))?;
         let log = Log::open(store.clone(), data, witnesses).await?;
+        let access_key = access_key(&store).await?;
         let inner = Inner {
             store,
             blobs,
@@ -144,6 +173,9 @@ impl App {
             cosign: CosignKey::open(data)?,
             metrics: Metrics::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
+            lookups: Lookups::default(),
+            access_key,
+            origin: OnceLock::new(),
             collecting: RwLock::default(),
             stopping: CancellationToken::new(),
             faults,
@@ -223,6 +255,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, StartError> {
     };
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", reachable(&bound, &settings.hosts));
+    let _ = app.origin.set(Origin { public_url: settings.public_url.clone(), scheme });
     Ok(Bound { app, address, admin_token, listener, acceptor })
 }
 

@@ -1,6 +1,8 @@
 //! Who is calling. Each right is a type that only this file can make: a route that takes a
 //! [`Publisher`] cannot be called by anybody else. Refuses to know what is done with the right.
 
+pub mod oci;
+
 use crate::app::App;
 use crate::clock;
 use crate::error::ApiError;

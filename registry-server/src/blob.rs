@@ -1,10 +1,15 @@
 //! Bytes by digest, in a folder: written beside, flushed, then renamed into place.
 //! Refuses to know what the bytes mean and who may have them.
 
+mod staging;
+
+pub use staging::StagedPart;
+
 use crate::faults::{FaultPoint, Faults};
+use crate::oci::digest::Algorithm;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 use skep_artifact::digest::Digest;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -62,6 +67,8 @@ pub struct BlobStore {
 struct Inner {
     root: PathBuf,
     temp: PathBuf,
+    /// Parts of uploads that go on after a restart, a folder an upload.
+    uploads: PathBuf,
     next_temp: AtomicU64,
     cache: Mutex<Cache>,
     faults: Faults,
@@ -112,6 +119,7 @@ impl BlobStore {
         let inner = Inner {
             root: root.to_owned(),
             temp: root.join("tmp"),
+            uploads: root.join("uploads"),
             next_temp: AtomicU64::new(0),
             cache: Mutex::default(),
             faults,
@@ -132,21 +140,9 @@ impl BlobStore {
     pub async fn receive(
         &self,
         limit: u64,
-        mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+        body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     ) -> Result<Received, BlobError> {
-        let number = self.inner.next_temp.fetch_add(1, Ordering::Relaxed);
-        let mut temp = TempFile::create(self.inner.temp.join(number.to_string()))?;
-        loop {
-            let next = tokio::time::timeout(STALL_MAX, body.next()).await;
-            let Some(chunk) = next.map_err(|_| BlobError::Stalled)? else {
-                return Ok(Received { temp });
-            };
-            let chunk = chunk.map_err(|source| BlobError::Body { source })?;
-            if temp.bytes + chunk.len() as u64 > limit {
-                return Err(BlobError::TooLarge { limit });
-            }
-            temp = blocking(move || temp.append(&chunk)).await?;
-        }
+        self.receive_hashed(limit, Algorithm::Sha256, body).await
     }
 
     /// Gives received bytes their name, if they are what the name says, and flushes them to the
@@ -295,17 +291,31 @@ struct TempFile {
     path: PathBuf,
     file: File,
     hasher: Sha256,
+    /// Only for those who asked for it: it costs as much again.
+    other: Option<Sha512>,
     bytes: u64,
 }
 
 impl TempFile {
-    fn create(path: PathBuf) -> Result<Self, BlobError> {
+    fn create(path: PathBuf, algorithm: Algorithm) -> Result<Self, BlobError> {
         let file = File::create_new(&path).map_err(io_error("create", &path))?;
-        Ok(Self { path, file, hasher: Sha256::new(), bytes: 0 })
+        Ok(Self::of(path, file, algorithm))
+    }
+
+    fn of(path: PathBuf, file: File, algorithm: Algorithm) -> Self {
+        let other = (algorithm == Algorithm::Sha512).then(Sha512::new);
+        Self { path, file, hasher: Sha256::new(), other, bytes: 0 }
+    }
+
+    fn hash(&mut self, chunk: &[u8]) {
+        self.hasher.update(chunk);
+        if let Some(other) = &mut self.other {
+            other.update(chunk);
+        }
     }
 
     fn append(mut self, chunk: &[u8]) -> Result<Self, BlobError> {
-        self.hasher.update(chunk);
+        self.hash(chunk);
         self.file.write_all(chunk).map_err(io_error("write", &self.path))?;
         self.bytes += chunk.len() as u64;
         Ok(self)
@@ -318,14 +328,16 @@ impl TempFile {
         if found != wanted {
             return Err(BlobError::WrongDigest { wanted, found });
         }
-        self.file.sync_all().map_err(io_error("flush", &self.path))?;
-        std::fs::rename(&self.path, target).map_err(io_error("name", target))?;
+        self.name(target)?;
         faults.pass(FaultPoint::BlobRenamed);
-        if let Some(folder) = target.parent() {
-            let opened = File::open(folder).map_err(io_error("open", folder))?;
-            opened.sync_all().map_err(io_error("flush", folder))?;
-        }
+        sync_folder(target)?;
         Ok(self.bytes)
+    }
+
+    /// Flush and rename.
+    fn name(&self, target: &Path) -> Result<(), BlobError> {
+        self.file.sync_all().map_err(io_error("flush", &self.path))?;
+        std::fs::rename(&self.path, target).map_err(io_error("name", target))
     }
 }
 
@@ -334,6 +346,13 @@ impl Drop for TempFile {
         // Gone already when it was kept: the rename took the name.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Flushes the folder of a file, so that its name survives a power cut.
+fn sync_folder(file: &Path) -> Result<(), BlobError> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    let opened = File::open(folder).map_err(io_error("open", folder))?;
+    opened.sync_all().map_err(io_error("flush", folder))
 }
 
 fn open_file(digest: Digest, path: &Path) -> Result<(File, u64), BlobError> {

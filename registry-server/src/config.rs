@@ -24,6 +24,10 @@ pub struct ServeFlags {
     /// (SKEP_REGISTRY_HOSTS, separated by commas)
     #[arg(long = "host", value_name = "NAME")]
     pub hosts: Vec<String>,
+    /// Address clients use when a proxy stands before the server, like https://registry.example
+    /// (SKEP_REGISTRY_PUBLIC_URL)
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
     /// Certificate chain (PEM) instead of one by the server's own CA (SKEP_REGISTRY_TLS_CERT)
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<String>,
@@ -46,6 +50,7 @@ pub struct ServeFlags {
 /// | `SKEP_REGISTRY_DATA` | `skep-data` | folder of database, blobs and keys |
 /// | `SKEP_REGISTRY_LISTEN` | `127.0.0.1:7600` | address and port |
 /// | `SKEP_REGISTRY_HOSTS` | none | more names for the certificate, separated by commas |
+/// | `SKEP_REGISTRY_PUBLIC_URL` | what a client calls it | address of the proxy before the server |
 /// | `SKEP_REGISTRY_TLS_CERT`, `SKEP_REGISTRY_TLS_KEY` | none | the operator's certificate, PEM files |
 /// | `SKEP_REGISTRY_WITNESSES` | none | keys of the log's witnesses, separated by commas |
 /// | `SKEP_REGISTRY_ADDRESS_FILE` | none | gets the address once the server is ready |
@@ -56,6 +61,8 @@ pub struct Settings {
     pub transport: Transport,
     /// Host names clients use, besides the listening address.
     pub hosts: Vec<String>,
+    /// Scheme, host and port, without a slash at the end.
+    pub public_url: Option<String>,
     pub address_file: Option<PathBuf>,
     /// Whose cosignatures of the log are kept.
     pub witnesses: Vec<NoteKey>,
@@ -85,6 +92,8 @@ pub enum Fault {
     Host { text: String },
     #[error("'{text}' is not the key of a witness. `skep log witness` prints its own.")]
     Witness { text: String },
+    #[error("'{text}' is not the address of a proxy. Write it like https://registry.example.")]
+    PublicUrl { text: String },
     #[error("{setting} is empty. Leave it out or give it a value.")]
     Empty { setting: &'static str },
 }
@@ -114,6 +123,11 @@ impl Settings {
         let cert = text(&flags.tls_cert, "SKEP_REGISTRY_TLS_CERT");
         let key = text(&flags.tls_key, "SKEP_REGISTRY_TLS_KEY");
         let address_file = text(&flags.address_file, "SKEP_REGISTRY_ADDRESS_FILE");
+        let public_url = text(&flags.public_url, "SKEP_REGISTRY_PUBLIC_URL")
+            .map(|url| url.trim().trim_end_matches('/').to_owned());
+        if let Some(url) = public_url.as_ref().filter(|url| !is_public_url(url)) {
+            faults.push(Fault::PublicUrl { text: url.clone() });
+        }
 
         let hosts = match &flags.hosts[..] {
             [] => lookup("SKEP_REGISTRY_HOSTS").unwrap_or_default().split(',').map(tidy).collect(),
@@ -155,6 +169,7 @@ impl Settings {
                 transport: files.unwrap_or_else(|| Transport::for_address(&listen)),
                 listen,
                 hosts,
+                public_url,
                 address_file: address_file.map(PathBuf::from),
                 witnesses,
                 faults: Faults::named(lookup("SKEP_FAULT_POINT").as_deref()),
@@ -179,6 +194,17 @@ fn parse_listen(text: &str) -> Result<SocketAddr, Fault> {
 
 fn tidy(host: &str) -> String {
     host.trim().to_ascii_lowercase()
+}
+
+/// Scheme, host and perhaps a port, and nothing that could end a header's quotes.
+fn is_public_url(text: &str) -> bool {
+    let parsed: Result<axum::http::Uri, _> = text.parse();
+    parsed.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.path() == "/"
+            && uri.query().is_none()
+    })
 }
 
 /// A DNS name (labels of letters, digits and hyphens, at most 253 bytes) or an IP address.
@@ -243,12 +269,14 @@ mod tests {
                 ("SKEP_REGISTRY_TLS_CERT", "cert.pem"),
                 ("SKEP_REGISTRY_HOSTS", "good.example, b@d"),
                 ("SKEP_REGISTRY_DATA", " "),
+                ("SKEP_REGISTRY_PUBLIC_URL", "https://registry.example/below"),
             ],
         );
         assert_eq!(
             faults.unwrap_err(),
             [
                 Fault::Empty { setting: "SKEP_REGISTRY_DATA" },
+                Fault::PublicUrl { text: "https://registry.example/below".to_owned() },
                 Fault::Host { text: "b@d".to_owned() },
                 Fault::Listen { text: "nowhere".to_owned() },
                 Fault::HalfCertificate { missing: "--tls-key" },

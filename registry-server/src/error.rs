@@ -5,9 +5,11 @@ mod attest;
 mod cosign;
 mod envelope;
 mod log;
+pub(crate) mod oci;
 mod packages;
 
-pub use envelope::{OciError, finish};
+pub use envelope::finish;
+pub use oci::OciError;
 
 use crate::attest::AttestError;
 use crate::auth::AuthError;

@@ -78,6 +78,8 @@ pub async fn change(
         }
     };
     if changed {
+        // A tag may name nothing now.
+        app.lookups.forget_all();
         let of = version.as_ref().map_or_else(String::new, |v| format!(" {v}"));
         let word = action.as_str();
         tracing::info!(%package, action = word, by, "{word} of {package}{of} by {by}");

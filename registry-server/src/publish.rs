@@ -9,6 +9,7 @@ use crate::blob::BlobError;
 use crate::clock;
 use crate::faults::FaultPoint;
 use crate::log::LogError;
+use crate::oci::lookups::Sort;
 use crate::readme;
 use crate::store::StoreError;
 use crate::store::publish::{NewVersion, PublishConflict};
@@ -224,6 +225,9 @@ async fn commit(
         .publish(&new, || faults.pass(FaultPoint::PublishWritten))
         .await
         .map_err(|conflict| refuse(&new, conflict))?;
+    let names = [new.version.to_string(), "latest".to_owned()];
+    let names = names.iter().map(String::as_str);
+    app.lookups.forget(Sort::Manifest, &new.name.to_string(), names);
     faults.pass(FaultPoint::PublishCommitted);
     let log = app.log.proof(index, 0, 0).await?;
     faults.pass(FaultPoint::PublishProved);

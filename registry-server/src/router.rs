@@ -12,7 +12,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -24,7 +24,7 @@ use utoipa_axum::routes;
 #[openapi(
     info(
         title = "Skep registry",
-        description = "Packages, search, OCI pull, and the fleet. Errors have one envelope: see ErrorBody.",
+        description = "Packages, search, OCI distribution, and the fleet. Errors have one envelope: see ErrorBody.",
         version = "1"
     ),
     tags(
@@ -35,7 +35,7 @@ use utoipa_axum::routes;
         (name = "agent", description = "What agents call"),
         (name = "operations", description = "Looking after the registry"),
         (name = "log", description = "The transparency log"),
-        (name = "oci", description = "The pull half of the OCI distribution API")
+        (name = "oci", description = "The OCI distribution API 1.1; its errors have the envelope of that specification")
     )
 )]
 struct Document;
@@ -60,6 +60,7 @@ fn api() -> OpenApiRouter<App> {
     let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme("token", bearer());
     components.add_security_scheme("node", bearer());
+    components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
     let large = DefaultBodyLimit::max(SIGNED_JSON_BYTES_MAX);
     OpenApiRouter::with_openapi(document)
         .merge(
@@ -110,11 +111,15 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(log::proof_of_version))
         .routes(routes!(log::cosign))
         .routes(routes!(log::alarms))
-        .routes(routes!(oci::version))
-        .routes(routes!(oci::manifest))
-        .routes(routes!(oci::blob))
-        .routes(routes!(oci::tags))
-        .routes(routes!(oci::referrers))
+        .routes(routes!(oci::root))
+        .routes(routes!(oci::token::get, oci::token::post))
+        .merge(
+            // One route for every address below /v2/, which the document lists one by one. What is sent
+            // there is bounded while it streams.
+            OpenApiRouter::with_openapi(oci::document::Document::openapi())
+                .route("/v2/{*path}", any(oci::dispatch))
+                .layer(DefaultBodyLimit::disable()),
+        )
 }
 
 /// The whole service.
@@ -151,7 +156,7 @@ async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
         uri.path().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     if below("/v2") {
-        oci::other(&method).into_response()
+        error::OciError::nowhere().into_response()
     } else if below("/v1") || below("/log") {
         StatusCode::NOT_FOUND.into_response()
     } else {

@@ -16,10 +16,13 @@ pub mod oci;
 pub mod packages;
 pub mod policies;
 pub mod publish;
+pub mod pushes;
 mod search_index;
+pub mod server_secrets;
 pub mod shown;
 mod sql;
 pub mod tokens;
+pub mod uploads;
 
 pub use connect::{Dialect, Place};
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod conformance;
 mod demo;
 mod drill;
 mod fuzz;
@@ -17,6 +18,7 @@ mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod tools;
 mod vm;
 mod web;
 mod workspace;
@@ -62,6 +64,8 @@ enum Task {
     Soak(soak::SoakArguments),
     /// Take each check of `trust` away once and see that a test notices; changed lines only, unless --all.
     Mutants(mutants::MutantsArguments),
+    /// Run a public conformance suite that lies outside this repository against what we built.
+    Conformance(conformance::ConformanceArguments),
     /// Check the rules of this workspace that no compiler knows.
     Tidy(tidy::TidyArguments),
 }
@@ -95,6 +99,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Fuzz(arguments) => fuzz::perform(&workspace, &arguments),
         Task::Soak(arguments) => soak::perform(&workspace, &arguments),
         Task::Mutants(arguments) => mutants::perform(&workspace, &arguments),
+        Task::Conformance(arguments) => conformance::perform(&workspace, &arguments),
         Task::Tidy(arguments) => tidy::perform(&workspace, &arguments),
     }
 }

@@ -59,6 +59,26 @@ const NEEDS: &[Need] = &[
         purpose: "an OCI client that others wrote",
     },
     Need {
+        sign: Sign::Program("buildah"),
+        package: "buildah",
+        purpose: "an OCI client that others wrote",
+    },
+    Need {
+        sign: Sign::Program("podman"),
+        package: "podman",
+        purpose: "an OCI client that others wrote",
+    },
+    Need {
+        sign: Sign::Program("umoci"),
+        package: "umoci",
+        purpose: "an OCI client that others wrote",
+    },
+    Need {
+        sign: Sign::Program("python3"),
+        package: "python3-venv",
+        purpose: "clients from PyPI that others wrote",
+    },
+    Need {
         sign: Sign::Program("curl"),
         package: "curl",
         purpose: "an HTTP client that others wrote",

@@ -12,6 +12,7 @@ mod cli;
 mod compose;
 mod drills;
 mod foreign;
+mod foreign_oci;
 mod ground;
 mod hostile;
 mod hostile_node;
@@ -30,14 +31,19 @@ fn can_run(test: &str) -> bool {
     if rustix::process::geteuid().is_root() {
         return true;
     }
+    skip(test, "needs root, for network namespaces and BPF");
+    false
+}
+
+/// Writes down why a story is not told.
+fn skip(test: &str, reason: &str) {
     if let Some(file) = std::env::var_os("SKEP_SKIPPED_FILE") {
         use std::io::Write;
         let mut file = std::fs::File::options()
             .append(true)
             .open(file)
             .expect("the file of skipped tests opens");
-        writeln!(file, "skep-e2e::fleet::{test}\tneeds root, for network namespaces and BPF")
+        writeln!(file, "skep-e2e::fleet::{test}\t{reason}")
             .expect("the file of skipped tests can be written");
     }
-    false
 }

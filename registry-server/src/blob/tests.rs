@@ -3,7 +3,7 @@
 use super::*;
 use futures::stream;
 
-fn body(
+pub(super) fn body(
     chunks: &[&'static [u8]],
 ) -> impl Stream<Item = Result<Bytes, axum::Error>> + Unpin + use<> {
     let chunks: Vec<_> = chunks.iter().map(|c| Ok(Bytes::from_static(c))).collect();

@@ -2,8 +2,6 @@
 //! Refuses to know what went wrong; it gets status, code and words.
 
 use super::{Answer, ApiError, REQUEST_ID};
-use crate::blob::BlobError;
-use crate::store::StoreError;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -20,7 +18,7 @@ struct Failure {
 }
 
 #[derive(Clone, Copy)]
-enum Envelope {
+pub(super) enum Envelope {
     Ours,
     Oci { code: &'static str },
 }
@@ -31,7 +29,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-fn to_response(answer: Answer, envelope: Envelope) -> Response {
+pub(super) fn to_response(answer: Answer, envelope: Envelope) -> Response {
     let Answer { status, code, message, hint, log } = answer;
     let body = ErrorBody { code: code.to_owned(), message, hint, request_id: String::new() };
     let mut response = status.into_response();
@@ -44,67 +42,6 @@ fn to_response(answer: Answer, envelope: Envelope) -> Response {
     }
     response.extensions_mut().insert(Failure { body, envelope, log });
     response
-}
-
-/// An error of the OCI API, whose envelope the distribution specification fixes.
-pub struct OciError {
-    error: ApiError,
-    code: &'static str,
-}
-
-impl OciError {
-    /// The repository is not there.
-    #[must_use]
-    pub fn name_unknown(name: &str) -> Self {
-        Self { error: ApiError::not_found(format!("Repository {name}")), code: "NAME_UNKNOWN" }
-    }
-
-    /// The repository has no such manifest.
-    #[must_use]
-    pub fn manifest_unknown(reference: &str) -> Self {
-        let error = ApiError::not_found(format!("Manifest {reference}"));
-        Self { error, code: "MANIFEST_UNKNOWN" }
-    }
-
-    /// The repository has no such blob.
-    #[must_use]
-    pub fn blob_unknown(digest: &str) -> Self {
-        Self { error: ApiError::not_found(format!("Blob {digest}")), code: "BLOB_UNKNOWN" }
-    }
-
-    /// The text is not a digest we know.
-    #[must_use]
-    pub fn digest_invalid(text: &str) -> Self {
-        let shown: String = text.chars().take(100).collect();
-        let error = ApiError::malformed(format!("'{shown}' is not a sha256 digest."));
-        Self { error, code: "DIGEST_INVALID" }
-    }
-
-    /// Something of the OCI API this registry does not do.
-    #[must_use]
-    pub fn unsupported(what: &str) -> Self {
-        Self { error: ApiError::malformed(what), code: "UNSUPPORTED" }
-    }
-}
-
-impl From<StoreError> for OciError {
-    fn from(error: StoreError) -> Self {
-        Self { error: error.into(), code: "UNKNOWN" }
-    }
-}
-
-impl From<BlobError> for OciError {
-    fn from(error: BlobError) -> Self {
-        let code =
-            if matches!(error, BlobError::Missing { .. }) { "BLOB_UNKNOWN" } else { "UNKNOWN" };
-        Self { error: error.into(), code }
-    }
-}
-
-impl IntoResponse for OciError {
-    fn into_response(self) -> Response {
-        to_response(self.error.answer(), Envelope::Oci { code: self.code })
-    }
 }
 
 /// Names the request, and writes the envelope of every error: ours, and those axum gives by itself.
@@ -137,9 +74,11 @@ fn with_envelope(response: Response, id: &str) -> Response {
     let written = match failure.envelope {
         Envelope::Ours => Json(failure.body).into_response(),
         Envelope::Oci { code } => {
+            let ErrorBody { message, hint, .. } = failure.body;
+            // Clients print the message and nothing else, so what to do next is part of it.
+            let message = hint.map_or(message.clone(), |hint| format!("{message} {hint}"));
             let detail = serde_json::json!({ "request_id": id });
-            let error = serde_json::json!({
-                "code": code, "message": failure.body.message, "detail": detail });
+            let error = serde_json::json!({ "code": code, "message": message, "detail": detail });
             Json(serde_json::json!({ "errors": [error] })).into_response()
         }
     };

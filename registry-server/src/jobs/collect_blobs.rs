@@ -1,5 +1,6 @@
-//! Removes blobs that no version names and that were uploaded more than a day ago, and stored bytes
-//! that the database does not know. Refuses to touch anything younger: its publish may be on the way.
+//! Removes what nobody will use: OCI uploads that were left, pushed blobs that no manifest names, blobs that
+//! neither a version nor a repository names, and stored bytes that the database does not know. Refuses to touch
+//! anything younger than a day: its publish or its push may be on the way.
 
 use crate::app::App;
 use crate::blob::BlobError;
@@ -18,11 +19,14 @@ const BATCH: u32 = 100;
 /// # Errors
 /// [`ApiError`]; what was not removed is found again next time.
 pub async fn run(app: &App, now: i64, progress: &Progress) -> Result<usize, ApiError> {
+    let before = now - UNUSED_SECS;
+    end_uploads(app, before).await?;
+    while app.store.drop_unnamed_oci_blobs(before, BATCH).await? > 0 {}
     progress.total.store(app.store.count_blobs().await?, Ordering::Relaxed);
     let mut removed = 0;
     loop {
         let _alone = app.collecting.write().await;
-        let batch = app.store.forget_unused_blobs(now - UNUSED_SECS, BATCH).await?;
+        let batch = app.store.forget_unused_blobs(before, BATCH).await?;
         if batch.is_empty() {
             break;
         }
@@ -57,4 +61,25 @@ async fn remove(app: &App, batch: Vec<Digest>) -> Result<(), BlobError> {
         batch.iter().try_for_each(|digest| blobs.remove_blocking(digest))
     });
     removing.await.map_err(|source| BlobError::Cancelled { source })?
+}
+
+/// Ends uploads of which nothing was heard, and removes the parts of those that are over already: a server
+/// that dies between the two leaves them.
+async fn end_uploads(app: &App, before: i64) -> Result<(), ApiError> {
+    loop {
+        let batch = app.store.abandoned_uploads(before, BATCH).await?;
+        if batch.is_empty() {
+            break;
+        }
+        for id in batch {
+            app.store.end_upload(&id).await?;
+            app.blobs.unstage(&id).await?;
+        }
+    }
+    for id in app.blobs.staged_uploads().await? {
+        if !app.store.is_upload(&id).await? {
+            app.blobs.unstage(&id).await?;
+        }
+    }
+    Ok(())
 }

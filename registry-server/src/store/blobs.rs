@@ -48,7 +48,7 @@ impl Store {
         Ok(found.is_some())
     }
 
-    /// Forgets at most `most` blobs that no version names and that were uploaded before `before`.
+    /// Forgets at most `most` blobs that neither a version nor a repository names and that were uploaded before `before`.
     /// Returns them; their files may go now.
     ///
     /// # Errors
@@ -60,7 +60,9 @@ impl Store {
     ) -> Result<Vec<Digest>, StoreError> {
         let forget = "DELETE FROM blobs WHERE digest IN (\
              SELECT digest FROM blobs b WHERE stored_at < $1 AND NOT EXISTS (\
-             SELECT 1 FROM version_blobs v WHERE v.digest = b.digest) LIMIT $2) \
+             SELECT 1 FROM version_blobs v WHERE v.digest = b.digest) AND NOT EXISTS (\
+             SELECT 1 FROM oci_blobs o WHERE o.content = b.digest) AND NOT EXISTS (\
+             SELECT 1 FROM oci_manifests m WHERE m.content = b.digest) LIMIT $2) \
              AND stored_at < $1 RETURNING digest";
         let rows: Vec<Vec<u8>> = sqlx::query_scalar(forget)
             .bind(before)
@@ -107,5 +109,33 @@ impl Store {
             Ok(HeldBlob { digest: digest(&bytes)?, package })
         };
         rows.into_iter().map(read).collect()
+    }
+
+    /// Takes away at most `most` blobs that were pushed before `before` and that no manifest of their
+    /// repository names; returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drop_unnamed_oci_blobs(&self, before: i64, most: u32) -> Result<u64, StoreError> {
+        let mut change = self.begin().await?;
+        let select = "SELECT b.repository, b.digest FROM oci_blobs b WHERE b.pushed_at < $1 \
+             AND NOT EXISTS (SELECT 1 FROM oci_links l \
+             WHERE l.repository = b.repository AND l.target = b.digest) LIMIT $2";
+        let due: Vec<(String, String)> = sqlx::query_as(select)
+            .bind(before)
+            .bind(i64::from(most))
+            .fetch_all(&mut *change)
+            .await
+            .map_err(failed("look for blobs that nothing names"))?;
+        for (repository, digest) in &due {
+            sqlx::query("DELETE FROM oci_blobs WHERE repository = $1 AND digest = $2")
+                .bind(repository.clone())
+                .bind(digest.clone())
+                .execute(&mut *change)
+                .await
+                .map_err(failed("take a blob away that nothing names"))?;
+        }
+        change.commit().await.map_err(failed("commit a collection"))?;
+        Ok(due.len() as u64)
     }
 }

@@ -8,14 +8,14 @@ use skep_registry_server::store::{Place, Store};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-struct Server {
-    child: Child,
-    address: String,
-    data: PathBuf,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    pub(crate) data: PathBuf,
 }
 
 impl Server {
-    async fn start(folder: &Path, fault: Option<FaultPoint>) -> Self {
+    pub(crate) async fn start(folder: &Path, fault: Option<FaultPoint>) -> Self {
         let (data, address_file) = (folder.join("data"), folder.join("address"));
         let _ = std::fs::remove_file(&address_file);
         let mut command = Command::new(env!("CARGO_BIN_EXE_skep-registry"));
@@ -37,7 +37,7 @@ impl Server {
         Self { child, address, data }
     }
 
-    async fn publisher(&self) -> Publisher {
+    pub(crate) async fn publisher(&self) -> Publisher {
         let admin = client(&self.address, Some(&admin_token(&self.data)));
         Publisher::with(&self.address, &admin, "acme").await
     }
@@ -63,6 +63,7 @@ async fn killed_at_any_point_of_a_publish_the_version_is_there_or_not_and_never_
             client: client(&server.address, Some(&secret)),
             namespace: publisher.namespace.clone(),
             key: publisher.key.clone(),
+            secret: secret.clone(),
         };
         // One road in pieces, one whole: the points of both are passed.
         let pieces = cut.upload_in_pieces(&package.blobs).await;

@@ -1,4 +1,4 @@
-//! The OCI pull API, by hand and by skopeo.
+//! Pulling published packages through the OCI API, by hand and by skopeo.
 
 use crate::world::{Package, Publisher, World};
 use serde_json::Value;
@@ -20,8 +20,6 @@ fn url(world: &World, rest: &str) -> String {
 #[tokio::test]
 async fn manifests_come_by_tag_and_by_digest_with_their_own_types() {
     let (world, package) = published().await;
-    let root = crate::world::get(format!("{}/v2/", world.address)).await.unwrap();
-    assert_eq!(root.status(), 200);
     for reference in ["1.0.0".to_owned(), "latest".to_owned(), package.index().to_string()] {
         let answer =
             crate::world::get(url(&world, &format!("manifests/{reference}"))).await.unwrap();
@@ -60,7 +58,7 @@ async fn errors_have_the_envelope_of_the_specification() {
     let body: Value = crate::world::get(other).await.unwrap().json().await.unwrap();
     assert_eq!(body["errors"][0]["code"], "NAME_UNKNOWN");
     let push = crate::world::http().post(url(&world, "blobs/uploads/")).send().await.unwrap();
-    assert_eq!(push.status(), 400);
+    assert_eq!(push.status(), 401);
 }
 
 #[tokio::test]

@@ -26,11 +26,12 @@ const PUBLIC: &[&str] = &[
     "POST /v1/log/cosignatures",
     "GET /v1/revocations",
     "POST /v1/agent/enrol",
-    "GET /v2/",
-    "GET /v2/{namespace}/{name}/blobs/{digest}",
-    "GET /v2/{namespace}/{name}/manifests/{reference}",
-    "GET /v2/{namespace}/{name}/referrers/{digest}",
-    "GET /v2/{namespace}/{name}/tags/list",
+    "GET /v2/token",
+    "POST /v2/token",
+    "GET /v2/{name}/blobs/{digest}",
+    "GET /v2/{name}/manifests/{reference}",
+    "GET /v2/{name}/referrers/{digest}",
+    "GET /v2/{name}/tags/list",
 ];
 
 /// Set SKEP_UPDATE_SNAPSHOTS=1 to write the committed document anew.

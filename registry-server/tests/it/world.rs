@@ -140,6 +140,8 @@ pub(crate) struct Publisher {
     pub(crate) client: Client,
     pub(crate) namespace: Namespace,
     pub(crate) key: SecretKey,
+    /// The API token of the client.
+    pub(crate) secret: String,
 }
 
 impl Publisher {
@@ -154,7 +156,7 @@ impl Publisher {
             ClaimNamespace { name: namespace.clone(), keys: vec![key.public()], threshold: 1 };
         admin.claim_namespace(&claim).await.unwrap();
         let secret = token(admin, Scope::Publish, Some(namespace.as_str())).await;
-        Self { client: client(address, Some(&secret)), namespace, key }
+        Self { client: client(address, Some(&secret)), namespace, key, secret }
     }
 
     pub(crate) async fn upload(&self, blobs: &PackageBlobs) -> Result<(), ClientError> {
@@ -263,6 +265,11 @@ type = "xdp"
             role: BASE64.encode(role),
         }
     }
+}
+
+/// A data folder whose server has stopped, for running its jobs at another time.
+pub(crate) async fn open_app(data: &Path) -> app::App {
+    app::App::open(data, skep_registry_server::faults::Faults::default()).await.unwrap()
 }
 
 /// A plain HTTP client with a time limit, for what the typed one does not do.

@@ -1,0 +1,97 @@
+//! Manifests by tag or digest: read, pushed, taken away.
+
+use super::Call;
+use super::serve::{Lasting, look_up, serve};
+use crate::error::OciError;
+use crate::oci::access::Action;
+use crate::oci::lookups::Sort;
+use crate::oci::manifest::MANIFEST_BYTES_MAX;
+use crate::oci::name::{Reference, Tag};
+use crate::push::{self, SentManifest, TAGS_MAX};
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// How long a manifest may take to arrive: 4 MiB on a line of a megabit a second, twice.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) async fn answer(call: &Call, text: &str, body: Body) -> Result<Response, OciError> {
+    if call.reads() {
+        return read(call, text).await;
+    }
+    match *call.method() {
+        Method::PUT => put(call, text, body).await,
+        Method::DELETE => {
+            call.pusher(Action::Delete).await?;
+            let reference: Reference = text.parse()?;
+            let deleted = push::delete_manifest(&call.app, &call.repository, &reference).await;
+            deleted.map_err(|error| OciError::push(&call.repository, error))?;
+            Ok(StatusCode::ACCEPTED.into_response())
+        }
+        _ => Err(OciError::not_allowed("GET, HEAD, PUT, DELETE")),
+    }
+}
+
+async fn read(call: &Call, text: &str) -> Result<Response, OciError> {
+    let reference: Reference = text.parse()?;
+    let lasting = match reference {
+        Reference::Tag(_) => Lasting::Now,
+        Reference::Digest(_) => Lasting::Forever,
+    };
+    let ask = call.app.store.oci_manifest(&call.repository, &reference);
+    let found = look_up(call, Sort::Manifest, text, ask).await?;
+    let found = found.ok_or_else(|| OciError::manifest_unknown(text))?;
+    serve(&call.app, &found, lasting, call.method(), &call.parts.headers).await
+}
+
+async fn put(call: &Call, text: &str, body: Body) -> Result<Response, OciError> {
+    let pusher = call.pusher(Action::Push).await?;
+    let reference: Reference = text.parse()?;
+    let tags = call.queries("tag").map(|tag| tag.parse()).collect::<Result<Vec<Tag>, _>>()?;
+    if tags.len() > TAGS_MAX {
+        return Err(OciError::unsupported("That are too many tags at once."));
+    }
+    let bytes = whole(body).await?;
+    let sent = SentManifest {
+        reference: &reference,
+        tags: &tags,
+        content_type: call.header(header::CONTENT_TYPE),
+        bytes,
+        by: &pusher.by,
+    };
+    let put = push::put_manifest(&call.app, &call.repository, sent).await;
+    let put = put.map_err(|error| OciError::push(&call.repository, error))?;
+    let location = format!("/v2/{}/manifests/{}", call.repository, put.digest);
+    let mut answer = Response::builder()
+        .status(StatusCode::CREATED)
+        .header(header::LOCATION, location)
+        .header("docker-content-digest", put.digest.to_string());
+    if let Some(subject) = put.subject {
+        answer = answer.header("oci-subject", subject.to_string());
+    }
+    if matches!(reference, Reference::Digest(_)) {
+        for tag in put.tags {
+            answer = answer.header("oci-tag", tag.to_string());
+        }
+    }
+    answer.body(Body::empty()).map_err(|_| OciError::unsupported("The answer cannot be written."))
+}
+
+async fn whole(body: Body) -> Result<Bytes, OciError> {
+    let reading = axum::body::to_bytes(body, MANIFEST_BYTES_MAX);
+    match tokio::time::timeout(ARRIVES_WITHIN, reading).await {
+        Err(_) => Err(crate::blob::BlobError::Stalled.into()),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => {
+            Err(OciError::manifest_too_large(MANIFEST_BYTES_MAX))
+        }
+        Ok(Err(source)) => Err(crate::blob::BlobError::Body { source }.into()),
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error)
+        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+}

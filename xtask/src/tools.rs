@@ -1,0 +1,56 @@
+//! Programs that others wrote, from PyPI, with pinned versions, kept beside the other tools: tests run them
+//! against what we serve. Refuses to know which tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+use crate::{run, say};
+
+/// Python packages: a folder for each set, a virtual environment.
+const PYTHON: &[(&str, &[&str])] = &[("oras-0.2.43", &["oras==0.2.43"])];
+
+/// Installs what is missing. Returns what could not be, each with the reason: tests that want it then say they were skipped.
+pub(crate) fn install(workspace: &Workspace) -> Vec<String> {
+    let python = PYTHON.iter().filter_map(|(name, pins)| {
+        python(workspace, name, pins).err().map(|error| format!("{name}: {error:#}"))
+    });
+    python.collect()
+}
+
+/// Makes a virtual environment with these packages, once; returns its folder.
+pub(crate) fn python(workspace: &Workspace, name: &str, pins: &[&str]) -> Result<PathBuf> {
+    let folder = workspace.tools.join(name);
+    if is_whole(&folder) {
+        return Ok(folder);
+    }
+    say::note(&format!("{name} is missing; pip installs {} now, once.", pins.join(", ")));
+    begin(&folder)?;
+    run::shown(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let mut pip = Command::new(folder.join("bin").join("python"));
+    run::shown(pip.args(["-m", "pip", "install", "--quiet"]).args(pins))?;
+    finish(&folder)?;
+    Ok(folder)
+}
+
+/// Written last, so that an installation that broke off is begun again.
+fn mark(folder: &std::path::Path) -> PathBuf {
+    folder.join(".whole")
+}
+
+fn is_whole(folder: &std::path::Path) -> bool {
+    mark(folder).is_file()
+}
+
+fn begin(folder: &std::path::Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    Ok(())
+}
+
+fn finish(folder: &std::path::Path) -> Result<()> {
+    Ok(std::fs::write(mark(folder), "")?)
+}
