@@ -1,5 +1,7 @@
 //! Version 1 of the wire, one file per resource.
 
+pub mod accounts;
+pub mod audit;
 pub mod chains;
 pub mod drops;
 pub mod life;
@@ -8,7 +10,9 @@ pub mod namespaces;
 pub mod nodes;
 pub mod packages;
 pub mod policies;
+pub mod publishers;
 pub mod sync;
 pub mod tokens;
 pub mod trust;
 pub mod uploads;
+pub mod webhooks;

@@ -1,7 +1,9 @@
 //! The list of subcommands. Refuses to know what each does: one file each says that.
 
 mod admin;
+mod account;
 mod apply;
+mod audit;
 mod build;
 mod completion;
 mod deprecate;
@@ -9,6 +11,7 @@ mod info;
 mod inspect;
 mod key;
 mod login;
+mod logout;
 mod namespace;
 mod new;
 mod node;
@@ -28,6 +31,9 @@ mod token;
 #[cfg(feature = "local")]
 mod top;
 mod yank;
+mod trusted_publisher;
+mod webhook;
+mod whoami;
 
 use crate::output::{Format, Output};
 use crate::settings::{Flags, Settings};
@@ -99,12 +105,21 @@ enum Command {
     /// Look after a running registry
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Claim and show namespaces
+    /// Claim and show namespaces, and say who is what in them
     #[command(subcommand)]
     Namespace(namespace::Command),
-    /// Remember a registry and a token
+    /// Log in, or remember a registry and a token
     Login(login::Args),
-    /// Make API tokens
+    /// End the session and forget it
+    Logout(logout::Args),
+    /// Show who you are to the registry
+    Whoami(whoami::Args),
+    /// Make an account, change its password, invite others
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Show who did what when
+    Audit(audit::Args),
+    /// Make, list and withdraw API tokens
     #[command(subcommand)]
     Token(token::Command),
     /// Check, list and remove policies
@@ -163,7 +178,11 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Package(command) => package::run(&command, &session).await,
         Command::Admin(command) => admin::run(&command, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
-        Command::Login(args) => login::run(&args, &session).await,
+        Command::Login(args) => login::run(&args, session).await,
+        Command::Logout(args) => logout::run(&args, &session).await,
+        Command::Whoami(args) => whoami::run(&args, &session).await,
+        Command::Account(command) => account::run(&command, session).await,
+        Command::Audit(args) => audit::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,
         Command::Policy(command) => policy::run(&command, &session).await,
         Command::Plan(args) => plan::run(&args, &session).await,

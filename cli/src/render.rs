@@ -9,6 +9,7 @@ pub(crate) mod life;
 pub(crate) mod nodes;
 pub(crate) mod packages;
 pub(crate) mod paint;
+pub(crate) mod people;
 pub(crate) mod plan;
 pub(crate) mod policies;
 #[cfg(feature = "local")]

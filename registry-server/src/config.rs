@@ -1,7 +1,10 @@
 //! Settings of `skep-registry serve`, read once from flags and environment. Refuses to know what
 //! the settings do.
 
+pub mod people;
+
 use crate::faults::Faults;
+use people::PeopleSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -43,6 +46,8 @@ pub struct ServeFlags {
 /// | `SKEP_REGISTRY_HOSTS` | none | more names for the certificate, separated by commas |
 /// | `SKEP_REGISTRY_TLS_CERT`, `SKEP_REGISTRY_TLS_KEY` | none | the operator's certificate, PEM files |
 /// | `SKEP_REGISTRY_ADDRESS_FILE` | none | gets the address once the server is ready |
+///
+/// What is said about people is listed at [`PeopleSettings`].
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub data: PathBuf,
@@ -51,6 +56,7 @@ pub struct Settings {
     /// Host names clients use, besides the listening address.
     pub hosts: Vec<String>,
     pub address_file: Option<PathBuf>,
+    pub people: PeopleSettings,
     /// Armed by tests only.
     pub faults: Faults,
 }
@@ -75,6 +81,12 @@ pub enum Fault {
     HalfCertificate { missing: &'static str },
     #[error("'{text}' is not a host name or an address.")]
     Host { text: String },
+    #[error("{setting} is '{text}'; it can be {words}.")]
+    Choice { setting: &'static str, text: String, words: &'static str },
+    #[error("'{text}' in SKEP_REGISTRY_PROXIES is not an address.")]
+    Proxy { text: String },
+    #[error("'{text}' is not how browsers reach a server. Write it like https://registry.example.")]
+    Url { text: String },
     #[error("{setting} is empty. Leave it out or give it a value.")]
     Empty { setting: &'static str },
 }
@@ -113,6 +125,7 @@ impl Settings {
         let unusable = hosts.iter().filter(|host| !is_host(host));
         faults.extend(unusable.map(|host| Fault::Host { text: host.clone() }));
 
+        let people = PeopleSettings::read(lookup, &mut faults);
         let listen = listen.unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
         let listen = parse_listen(&listen).map_err(|fault| faults.push(fault)).ok();
         let files = match (cert, key) {
@@ -136,6 +149,7 @@ impl Settings {
                 listen,
                 hosts,
                 address_file: address_file.map(PathBuf::from),
+                people,
                 faults: Faults::named(lookup("SKEP_FAULT_POINT").as_deref()),
             }),
             _ => Err(faults),

@@ -3,7 +3,9 @@
 //! SHELL: decides little. What a package is comes from `artifact`, what a node should run from
 //! `fleet`; this crate stores, serves and wakes.
 
+pub mod admit;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod blob;
 pub mod clock;
@@ -18,6 +20,8 @@ pub mod maintenance;
 pub mod metrics;
 pub mod node_state;
 pub mod partial;
+pub mod oidc;
+pub mod people;
 pub mod publish;
 pub mod readme;
 pub mod router;
@@ -25,3 +29,4 @@ pub mod routes;
 pub mod secret;
 pub mod store;
 pub mod tls;
+pub mod webhooks;

@@ -12,6 +12,7 @@ use crate::readme;
 use crate::store::StoreError;
 use crate::store::publish::{NewVersion, PublishConflict};
 use crate::store::shown::Shown;
+use crate::store::quotas::QuotaExceeded;
 use skep_api::v1::namespaces::NamespaceInfo;
 use skep_api::v1::packages::{PublishReceipt, PublishRequest};
 use skep_artifact::digest::Digest;
@@ -59,6 +60,8 @@ pub enum PublishError {
     Package { source: LayoutError },
     #[error("the package says {found} and is published as {asked}")]
     OtherName { found: String, asked: String },
+    #[error("the namespace has no room for it")]
+    Quota(#[source] QuotaExceeded),
     #[error("a task was cancelled")]
     Cancelled { source: tokio::task::JoinError },
     #[error(transparent)]
@@ -283,6 +286,7 @@ pub(crate) fn refuse(new: &NewVersion, conflict: PublishConflict) -> PublishErro
         PublishConflict::Tombstoned { message } => {
             PublishError::Tombstoned { package: new.name.clone(), message }
         }
+        PublishConflict::Quota(quota) => PublishError::Quota(quota),
         PublishConflict::BlobGone { digest } => PublishError::BlobMissing { digest },
         PublishConflict::Store(error) => PublishError::Store(error),
     }

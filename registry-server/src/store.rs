@@ -1,20 +1,29 @@
 //! The database: opening, migrating, and one file per aggregate below `store/`. All SQL of the
 //! server lives here. Refuses to know HTTP and who is allowed what.
 
+pub mod accounts;
+pub mod audit;
 pub mod blobs;
 mod connect;
 pub mod life;
+pub mod feeds;
+pub mod invites;
 pub mod listing;
+pub mod members;
 pub mod namespaces;
 pub mod nodes;
 pub mod oci;
 pub mod packages;
 pub mod policies;
 pub mod publish;
+pub mod publishers;
+pub mod quotas;
 mod search_index;
 pub mod shown;
+pub mod sessions;
 mod sql;
 pub mod tokens;
+pub mod webhooks;
 
 pub use connect::{Dialect, Place};
 

@@ -15,6 +15,7 @@ mod ground;
 mod hostile;
 mod hostile_node;
 mod local;
+mod people;
 mod road;
 mod run_beside;
 mod run_chains;

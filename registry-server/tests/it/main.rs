@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by a panic where it stopped")]
 
+mod abuse;
 mod archives;
 mod auth;
 mod browse;
@@ -9,9 +10,13 @@ mod durability;
 mod fleet;
 mod life;
 mod maintenance;
+mod issuer;
 mod oci;
+mod oidc;
 mod openapi;
+mod people;
 mod publish;
 mod transport;
 mod uploads;
+mod webhooks;
 mod world;
