@@ -11,6 +11,8 @@ mod trust;
 mod uploads;
 
 pub use uploads::Piece;
+mod people;
+mod publishers;
 
 use crate::reason::{ErrorBody, code};
 use crate::v1::namespaces::{ClaimNamespace, NamespaceInfo};

@@ -22,6 +22,20 @@ pub struct ErrorBody {
 pub mod code {
     pub const UNAUTHORISED: &str = "auth.missing_or_wrong_token";
     pub const FORBIDDEN: &str = "auth.not_allowed";
+    pub const WRONG_LOGIN: &str = "auth.wrong_login";
+    pub const CROSS_SITE: &str = "auth.cross_site";
+    pub const ACCOUNT_NAME: &str = "account.name_refused";
+    pub const ACCOUNT_TAKEN: &str = "account.name_taken";
+    pub const ACCOUNT_PASSWORD: &str = "account.password_refused";
+    pub const SIGN_UP_CLOSED: &str = "account.sign_up_closed";
+    pub const INVITE_UNUSABLE: &str = "invite.unusable";
+    pub const LAST_OWNER: &str = "namespace.last_owner";
+    pub const TOKEN_REFUSED: &str = "trusted_publishing.token_refused";
+    pub const TOKEN_REPLAYED: &str = "trusted_publishing.token_replayed";
+    pub const ISSUER_UNREACHABLE: &str = "oidc.issuer_unreachable";
+    pub const LOGIN_REFUSED: &str = "oidc.login_refused";
+    pub const QUOTA: &str = "namespace.quota_exceeded";
+    pub const TOO_MANY: &str = "request.too_many";
     pub const NOT_FOUND: &str = "request.not_found";
     pub const MALFORMED: &str = "request.malformed";
     pub const TOO_LARGE: &str = "request.too_large";

@@ -1,6 +1,8 @@
 //! Version 1 of the wire, one file per resource.
 
+pub mod accounts;
 pub mod attestations;
+pub mod audit;
 pub mod chains;
 pub mod drops;
 pub mod life;
@@ -11,7 +13,9 @@ pub mod nodes;
 pub mod operators;
 pub mod packages;
 pub mod policies;
+pub mod publishers;
 pub mod sync;
 pub mod tokens;
 pub mod trust;
 pub mod uploads;
+pub mod webhooks;

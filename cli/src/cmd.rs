@@ -1,9 +1,11 @@
 //! The list of subcommands. Refuses to know what each does: one file each says that.
 
+mod account;
 mod admin;
 mod apply;
 mod approve;
 mod attest;
+mod audit;
 mod build;
 mod completion;
 mod deprecate;
@@ -12,6 +14,7 @@ mod inspect;
 mod key;
 mod log;
 mod login;
+mod logout;
 mod namespace;
 mod new;
 mod node;
@@ -32,6 +35,9 @@ mod signed;
 mod token;
 #[cfg(feature = "local")]
 mod top;
+mod trusted_publisher;
+mod webhook;
+mod whoami;
 mod yank;
 
 use crate::output::{Format, Output};
@@ -110,12 +116,21 @@ enum Command {
     /// Verify, watch and witness the registry's transparency log
     #[command(subcommand)]
     Log(log::Command),
-    /// Claim and show namespaces
+    /// Claim and show namespaces, and say who is what in them
     #[command(subcommand)]
     Namespace(namespace::Command),
-    /// Remember a registry and a token
+    /// Log in, or remember a registry and a token
     Login(login::Args),
-    /// Make API tokens
+    /// End the session and forget it
+    Logout(logout::Args),
+    /// Show who you are to the registry
+    Whoami(whoami::Args),
+    /// Make an account, change its password, invite others
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Show who did what when
+    Audit(audit::Args),
+    /// Make, list and withdraw API tokens
     #[command(subcommand)]
     Token(token::Command),
     /// Check, list and remove policies
@@ -180,7 +195,11 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Attest(command) => attest::run(&command, &session).await,
         Command::Log(command) => log::run(&command, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
-        Command::Login(args) => login::run(&args, &session).await,
+        Command::Login(args) => login::run(&args, session).await,
+        Command::Logout(args) => logout::run(&args, &session).await,
+        Command::Whoami(args) => whoami::run(&args, &session).await,
+        Command::Account(command) => account::run(&command, session).await,
+        Command::Audit(args) => audit::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,
         Command::Policy(command) => policy::run(&command, &session).await,
         Command::Plan(args) => plan::run(&args, &session).await,

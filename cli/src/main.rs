@@ -16,6 +16,7 @@ mod local;
 mod local_agent;
 mod oci_folder;
 mod output;
+mod password;
 mod policy_files;
 mod project;
 mod publishing;

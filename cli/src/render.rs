@@ -11,6 +11,7 @@ pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod packages;
 pub(crate) mod paint;
+pub(crate) mod people;
 pub(crate) mod plan;
 pub(crate) mod policies;
 #[cfg(feature = "local")]

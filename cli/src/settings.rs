@@ -236,11 +236,32 @@ impl Settings {
         let context = Context { server: Some(server), token: self.token.clone(), ca, key };
         file.contexts.insert(self.context.clone(), context);
         file.current = Some(self.context.clone());
-        let text = toml::to_string_pretty(&file)
-            .map_err(|source| SettingsError::Format { path: path.to_owned(), source })?;
-        write_secret(path, &text)
-            .map_err(|source| SettingsError::Write { path: path.to_owned(), source })?;
+        write_config(path, &file)?;
         Ok(path)
+    }
+
+    /// The same settings with another token, as after a login.
+    pub(crate) fn with_token(self, token: String) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// Removes the token from the chosen context; the rest of it stays.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the file cannot be read or written.
+    pub(crate) fn forget_token(&self) -> Result<&Path, SettingsError> {
+        let path = self.file()?;
+        let mut file = read_config(path)?;
+        if let Some(context) = file.contexts.get_mut(&self.context) {
+            context.token = None;
+            write_config(path, &file)?;
+        }
+        Ok(path)
+    }
+
+    /// Whether there is a token to call with.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Name of the chosen context.
@@ -271,6 +292,13 @@ fn read_config(path: &Path) -> Result<ConfigFile, SettingsError> {
     toml::from_str(&text).map_err(|source| SettingsError::Parse { path: path.to_owned(), source })
 }
 
+fn write_config(path: &Path, file: &ConfigFile) -> Result<(), SettingsError> {
+    let text = toml::to_string_pretty(file)
+        .map_err(|source| SettingsError::Format { path: path.to_owned(), source })?;
+    write_secret(path, &text)
+        .map_err(|source| SettingsError::Write { path: path.to_owned(), source })
+}
+
 /// A small text file, whole.
 fn read_small(path: &Path) -> Result<String, SettingsError> {
     let unreadable = |source| SettingsError::Read { path: path.to_owned(), source };
@@ -299,82 +327,4 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn flags(config: &Path) -> Flags {
-        Flags {
-            server: None,
-            token: None,
-            token_file: None,
-            ca: None,
-            context: None,
-            config: Some(config.to_owned()),
-        }
-    }
-
-    fn nothing(_: &str) -> Option<String> {
-        None
-    }
-
-    #[test]
-    fn a_flag_beats_the_file_and_the_file_beats_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
-        let text = "current = \"lab\"\n[context.lab]\nserver = \"https://lab:1\"\ntoken = \"t\"\n";
-        fs::write(&path, text).unwrap();
-        let from_file = Settings::settle(flags(&path), &nothing).unwrap();
-        assert_eq!(from_file.server.as_deref(), Some("https://lab:1"));
-        assert_eq!(from_file.token.as_deref(), Some("t"));
-        let flag = Flags { server: Some("https://other:2".into()), ..flags(&path) };
-        let from_flag = Settings::settle(flag, &nothing).unwrap();
-        assert_eq!(from_flag.server.as_deref(), Some("https://other:2"));
-    }
-
-    #[test]
-    fn what_login_remembers_is_private_and_read_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("skep/config.toml");
-        let first = Flags {
-            server: Some("https://lab:1".into()),
-            token: Some("secret".into()),
-            context: Some("lab".into()),
-            ..flags(&path)
-        };
-        Settings::settle(first, &nothing).unwrap().remember(None).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let again = Settings::settle(flags(&path), &nothing).unwrap();
-        assert_eq!(again.context(), "lab");
-        assert_eq!(again.token.as_deref(), Some("secret"));
-    }
-
-    #[test]
-    fn unknown_keys_and_unknown_contexts_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
-        fs::write(&path, "[context.lab]\nserver = \"https://lab:1\"\ntokn = \"t\"\n").unwrap();
-        assert!(matches!(
-            Settings::settle(flags(&path), &nothing),
-            Err(SettingsError::Parse { .. })
-        ));
-        fs::write(&path, "[context.lab]\nserver = \"https://lab:1\"\n").unwrap();
-        let other = Flags { context: Some("prod".into()), ..flags(&path) };
-        let Err(error) = Settings::settle(other, &nothing) else { panic!("accepted") };
-        assert!(error.to_string().ends_with("has no context 'prod'. It has: lab."), "{error}");
-    }
-
-    #[test]
-    fn without_a_home_only_what_needs_one_fails() {
-        let flags = Flags { config: None, ..flags(Path::new("unused")) };
-        let settings = Settings::settle(flags, &nothing).unwrap();
-        assert!(matches!(settings.key_default(), Err(SettingsError::NoHome)));
-    }
-
-    #[test]
-    fn without_a_server_the_error_says_how_to_set_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings::settle(flags(&folder.path().join("none.toml")), &nothing).unwrap();
-        let error = settings.client().map(drop).unwrap_err();
-        assert!(error.to_string().contains("skep login"), "{error}");
-    }
-}
+mod tests;

@@ -13,10 +13,13 @@ use crate::maintenance::Tasks;
 use crate::metrics::Metrics;
 use crate::oci::access::AccessKey;
 use crate::oci::lookups::Lookups;
+use crate::oidc::issuers::IssuersError;
 use crate::partial::Partials;
+use crate::people::People;
 use crate::router;
 use crate::secret::{Kind, NoRandomness, Secret};
 use crate::server_key::{ServerKey, ServerKeyError};
+use crate::store::accounts::Account;
 use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
 use crate::tls::{self, TlsError};
@@ -64,6 +67,8 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("no token can be made")]
     Token(#[from] ApiError),
+    #[error("the file of issuers cannot be used")]
+    Issuers(#[source] IssuersError),
     #[error("another server uses {}", path.display())]
     InUse { path: PathBuf },
 }
@@ -92,6 +97,7 @@ pub struct Inner {
     pub log: Log,
     pub cosign: CosignKey,
     pub metrics: Metrics,
+    pub people: People,
     pub uploads: Semaphore,
     /// What the OCI API looked up lately.
     pub lookups: Lookups,
@@ -149,6 +155,7 @@ impl App {
     pub async fn open(
         data: &Path,
         faults: Faults,
+        people: People,
         witnesses: Vec<NoteKey>,
     ) -> Result<Self, StartError> {
         let file = |what, path: &Path| {
@@ -172,6 +179,7 @@ impl App {
             log,
             cosign: CosignKey::open(data)?,
             metrics: Metrics::default(),
+            people,
             uploads: Semaphore::new(UPLOADS_MAX),
             lookups: Lookups::default(),
             access_key,
@@ -185,20 +193,29 @@ impl App {
     }
 }
 
-/// Makes an API token and stores its hash.
+/// What a new API token is to be.
+pub struct NewToken {
+    /// Who or what will use it.
+    pub name: String,
+    pub scope: Scope,
+    /// What it may publish, as a pattern.
+    pub namespace: Option<String>,
+    pub valid_secs: i64,
+}
+
+/// Makes an API token, for an account or for nobody, and stores its hash.
 ///
 /// # Errors
 /// [`ApiError`] when there is no randomness or the database refuses.
 pub async fn create_token(
     store: &Store,
-    name: String,
-    scope: Scope,
-    namespace: Option<String>,
-    valid_secs: i64,
+    new: NewToken,
+    account: Option<&Account>,
 ) -> Result<(TokenInfo, Secret), ApiError> {
     let secret = Secret::draw(Kind::Api)?;
     let now = clock::now();
     let hash = secret.hash();
+    let NewToken { name, scope, namespace, valid_secs } = new;
     let info = TokenInfo {
         id: hash.id(),
         name,
@@ -206,8 +223,11 @@ pub async fn create_token(
         namespace,
         created_at: now,
         expires_at: now.saturating_add(valid_secs),
+        account: account.map(|account| account.name.clone()),
+        last_used_at: None,
     };
-    store.add_token(&StoredToken { info: info.clone(), hash }).await?;
+    let account = account.map(|account| account.id.clone());
+    store.add_token(&StoredToken { info: info.clone(), hash, account }).await?;
     Ok((info, secret))
 }
 
@@ -217,8 +237,13 @@ async fn first_admin_token(data: &Path, store: &Store) -> Result<PathBuf, StartE
     if path.exists() {
         return Ok(path);
     }
-    let name = "admin.token".to_owned();
-    let (_, secret) = create_token(store, name, Scope::Admin, None, ADMIN_TOKEN_SECS).await?;
+    let new = NewToken {
+        name: "admin.token".to_owned(),
+        scope: Scope::Admin,
+        namespace: None,
+        valid_secs: ADMIN_TOKEN_SECS,
+    };
+    let (_, secret) = create_token(store, new, None).await?;
     let failed = |source| StartError::File { what: "write", path: path.clone(), source };
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
@@ -242,19 +267,23 @@ pub struct Bound {
 /// # Errors
 /// [`StartError`].
 pub async fn bind(settings: &Settings) -> Result<Bound, StartError> {
-    let app = App::open(&settings.data, settings.faults, settings.witnesses.clone()).await?;
-    let admin_token = first_admin_token(&settings.data, &app.store).await?;
     let failed = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
+    let scheme = if settings.transport == Transport::Plain { "http" } else { "https" };
+    let address = format!("{scheme}://{}", reachable(&bound, &settings.hosts));
+    let mut about_people = settings.people.clone();
+    about_people.url.get_or_insert_with(|| address.clone());
+    let people = People::new(about_people).map_err(StartError::Issuers)?;
+    let app =
+        App::open(&settings.data, settings.faults, people, settings.witnesses.clone()).await?;
+    let admin_token = first_admin_token(&settings.data, &app.store).await?;
     let acceptor = match &settings.transport {
         Transport::Plain => None,
         Transport::OwnCa => Some(tls::from_own_ca(&settings.data, &bound, &settings.hosts)?),
         Transport::Files { cert, key } => Some(tls::from_files(cert, key)?),
     };
-    let scheme = if acceptor.is_some() { "https" } else { "http" };
-    let address = format!("{scheme}://{}", reachable(&bound, &settings.hosts));
     let _ = app.origin.set(Origin { public_url: settings.public_url.clone(), scheme });
     Ok(Bound { app, address, admin_token, listener, acceptor })
 }
@@ -284,7 +313,8 @@ impl Bound {
             stopping.cancelled().await;
             stop.graceful_shutdown(Some(STOP_TIMEOUT));
         });
-        let service = router::router(self.app.clone()).into_make_service();
+        let service =
+            router::router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let server = axum_server::from_tcp(self.listener).map_err(failed)?.handle(handle);
         match self.acceptor {
             None => {

@@ -1,7 +1,10 @@
 //! Settings of `skep-registry serve`, read once from flags and environment. Refuses to know what
 //! the settings do.
 
+pub mod people;
+
 use crate::faults::Faults;
+use people::PeopleSettings;
 use skep_trust::note::NoteKey;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +57,8 @@ pub struct ServeFlags {
 /// | `SKEP_REGISTRY_TLS_CERT`, `SKEP_REGISTRY_TLS_KEY` | none | the operator's certificate, PEM files |
 /// | `SKEP_REGISTRY_WITNESSES` | none | keys of the log's witnesses, separated by commas |
 /// | `SKEP_REGISTRY_ADDRESS_FILE` | none | gets the address once the server is ready |
+///
+/// What is said about people is listed at [`PeopleSettings`].
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub data: PathBuf,
@@ -66,6 +71,7 @@ pub struct Settings {
     pub address_file: Option<PathBuf>,
     /// Whose cosignatures of the log are kept.
     pub witnesses: Vec<NoteKey>,
+    pub people: PeopleSettings,
     /// Armed by tests only.
     pub faults: Faults,
 }
@@ -94,6 +100,12 @@ pub enum Fault {
     Witness { text: String },
     #[error("'{text}' is not the address of a proxy. Write it like https://registry.example.")]
     PublicUrl { text: String },
+    #[error("{setting} is '{text}'; it can be {words}.")]
+    Choice { setting: &'static str, text: String, words: &'static str },
+    #[error("'{text}' in SKEP_REGISTRY_PROXIES is not an address.")]
+    Proxy { text: String },
+    #[error("'{text}' is not how browsers reach a server. Write it like https://registry.example.")]
+    Url { text: String },
     #[error("{setting} is empty. Leave it out or give it a value.")]
     Empty { setting: &'static str },
 }
@@ -147,6 +159,7 @@ impl Settings {
         faults.extend(unusable.into_iter().filter_map(Result::err));
         let witnesses = witnesses.into_iter().filter_map(Result::ok).collect();
 
+        let people = PeopleSettings::read(lookup, &mut faults);
         let listen = listen.unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
         let listen = parse_listen(&listen).map_err(|fault| faults.push(fault)).ok();
         let files = match (cert, key) {
@@ -172,6 +185,7 @@ impl Settings {
                 public_url,
                 address_file: address_file.map(PathBuf::from),
                 witnesses,
+                people,
                 faults: Faults::named(lookup("SKEP_FAULT_POINT").as_deref()),
             }),
             _ => Err(faults),

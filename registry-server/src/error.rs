@@ -6,7 +6,9 @@ mod cosign;
 mod envelope;
 mod log;
 pub(crate) mod oci;
+mod oidc;
 mod packages;
+mod people;
 
 pub use envelope::finish;
 pub use oci::OciError;
@@ -20,7 +22,11 @@ use crate::cosign::CosignError;
 use crate::life::LifeError;
 use crate::log::LogError;
 use crate::maintenance::TaskError;
+use crate::oidc::job::ExchangeError;
+use crate::oidc::login::LoginError;
 use crate::partial::PartialError;
+use crate::people::limits::TooMany;
+use crate::people::refusal::PeopleError;
 use crate::publish::{PublishError, Sameness};
 use crate::secret::NoRandomness;
 use crate::store::StoreError;
@@ -81,6 +87,14 @@ pub enum ApiError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error(transparent)]
+    Exchange(Box<ExchangeError>),
+    #[error(transparent)]
+    Login(Box<LoginError>),
 }
 
 impl From<AttestError> for ApiError {
@@ -92,6 +106,18 @@ impl From<AttestError> for ApiError {
 impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
         Self::Publish(Box::new(error))
+    }
+}
+
+impl From<ExchangeError> for ApiError {
+    fn from(error: ExchangeError) -> Self {
+        Self::Exchange(Box::new(error))
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        Self::Login(Box::new(error))
     }
 }
 
@@ -111,7 +137,7 @@ impl ApiError {
     fn answer(&self) -> Answer {
         match self {
             Self::Request(error) => request_answer(error),
-            Self::Auth(error) => auth_answer(error),
+            Self::Auth(error) => people::auth_answer(error),
             Self::Blob(error) => blob_answer(error),
             Self::Store(error) => store_answer(error),
             Self::Publish(error) => publish_answer(error),
@@ -123,6 +149,10 @@ impl ApiError {
             Self::Log(error) => log::answer(error),
             Self::Control(error) => control_answer(error),
             Self::Randomness(error) => Answer::internal(error),
+            Self::People(error) => people::people_answer(error),
+            Self::TooMany(error) => people::too_many(error),
+            Self::Exchange(error) => oidc::exchange_answer(error),
+            Self::Login(error) => oidc::login_answer(error),
         }
     }
 }
@@ -135,11 +165,13 @@ struct Answer {
     hint: Option<String>,
     /// The whole chain, for the log, when the caller may not see it.
     log: Option<String>,
+    /// Seconds after which trying again may help.
+    retry_after: Option<u64>,
 }
 
 impl Answer {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None, log: None }
+        Self { status, code, message: message.into(), hint: None, log: None, retry_after: None }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -211,24 +243,6 @@ fn request_answer(error: &RequestError) -> Answer {
         RequestError::NamespaceExists { .. } => {
             Answer::new(StatusCode::CONFLICT, code::NAMESPACE_EXISTS, sentence(error))
                 .hint("Choose another name, or ask its owner for a token.")
-        }
-    }
-}
-
-fn auth_answer(error: &AuthError) -> Answer {
-    match error {
-        AuthError::Unauthorised => {
-            let message = "This needs a token; none was given, or it is unknown or expired.";
-            Answer::new(StatusCode::UNAUTHORIZED, code::UNAUTHORISED, message)
-                .hint("Give one with SKEP_TOKEN or --token. An admin makes them.")
-        }
-        AuthError::Scope { needs } => {
-            let message = format!("This token's scope does not allow that; {needs} does.");
-            Answer::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message)
-        }
-        AuthError::Namespace { namespace } => {
-            let message = format!("This token may not publish into {namespace}.");
-            Answer::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message)
         }
     }
 }
@@ -307,6 +321,8 @@ fn publish_answer(error: &PublishError) -> Answer {
         }
         E::Tombstoned { package, message } => packages::tombstoned(package, message),
         E::BlobMissing { .. } => plain(code::BLOB_MISSING).hint("Upload it, then publish again."),
+        E::Quota(quota) => Answer::new(StatusCode::FORBIDDEN, code::QUOTA, sentence(quota))
+            .hint("Remove what is not needed, or ask the registry's admin for more."),
         E::TooLarge => Answer::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, sentence(error)),
         E::Rewrites { .. } => plain(code::PACKAGE_REFUSED)
             .hint("Published versions never change. Start from the newest role file."),

@@ -1,6 +1,7 @@
 //! What the server does by itself, one idempotent job per file. Refuses to know what a job does.
 
 pub mod collect_blobs;
+pub mod deliver_webhooks;
 pub mod scrub;
 
 use crate::app::App;
@@ -13,6 +14,10 @@ use tokio_util::task::TaskTracker;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// How often unused blobs are looked for; they are kept for a day, so an hour more is no matter.
 const COLLECT_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often the queue of webhooks is looked at without being told to: a retry is late by at most
+/// this much.
+const DELIVER_EVERY: Duration = Duration::from_secs(5);
 
 /// The running jobs.
 pub struct Jobs {
@@ -31,7 +36,7 @@ impl Jobs {
 #[must_use]
 pub fn spawn(app: &App) -> Jobs {
     let tracker = TaskTracker::new();
-    let (flushing, collecting) = (app.clone(), app.clone());
+    let (flushing, collecting, delivering) = (app.clone(), app.clone(), app.clone());
     tracker.spawn(async move {
         while next(&flushing, FLUSH_EVERY).await {
             if let Err(error) = flushing.fleet.flush().await {
@@ -49,6 +54,7 @@ pub fn spawn(app: &App) -> Jobs {
             sweep_uploads(&collecting).await;
         }
     });
+    tracker.spawn(deliver(delivering));
     Jobs { tracker }
 }
 
@@ -60,6 +66,25 @@ async fn sweep_uploads(app: &App) {
         Ok(Ok(0)) | Err(_) => {}
         Ok(Ok(uploads)) => tracing::info!(uploads, "removed {uploads} unfinished uploads"),
         Ok(Err(error)) => tracing::error!("unfinished uploads could not be removed: {error}"),
+    }
+}
+
+/// Delivers at once what this server queued, and within a period what others did or what is due again.
+async fn deliver(app: App) {
+    loop {
+        if let Err(error) = deliver_webhooks::run(&app).await {
+            tracing::error!("webhooks could not be delivered: {error}");
+        }
+        let queued = app.people.deliveries.notified();
+        tokio::select! {
+            () = queued => {}
+            () = tokio::time::sleep(DELIVER_EVERY) => {
+                if let Err(error) = deliver_webhooks::forget(&app).await {
+                    tracing::error!("old deliveries could not be forgotten: {error}");
+                }
+            }
+            () = app.stopping.cancelled() => return,
+        }
     }
 }
 

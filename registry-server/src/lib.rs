@@ -3,8 +3,10 @@
 //! SHELL: decides little. What a package is comes from `artifact`, what a node should run from
 //! `fleet`; this crate stores, serves and wakes.
 
+pub mod admit;
 pub mod app;
 pub mod attest;
+pub mod audit;
 pub mod auth;
 pub mod blob;
 pub mod clock;
@@ -21,7 +23,9 @@ pub mod maintenance;
 pub mod metrics;
 pub mod node_state;
 pub mod oci;
+pub mod oidc;
 pub mod partial;
+pub mod people;
 pub mod publish;
 pub mod push;
 pub mod readme;
@@ -31,3 +35,4 @@ pub mod secret;
 pub mod server_key;
 pub mod store;
 pub mod tls;
+pub mod webhooks;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use skep_api::v1::tokens::Scope;
 use skep_artifact::name::Namespace;
-use skep_registry_server::app;
+use skep_registry_server::app::{self, NewToken};
 use skep_registry_server::config::{ServeFlags, Settings};
 use skep_registry_server::store::{Place, Store};
 use std::io::Write as _;
@@ -178,7 +178,8 @@ async fn token_create(
     let store = open_store(data).await?;
     let namespace = namespace.map(|n| n.to_string());
     let valid_secs = i64::from(days) * 86_400;
-    let (info, secret) = app::create_token(&store, name, scope, namespace, valid_secs).await?;
+    let new = NewToken { name, scope, namespace, valid_secs };
+    let (info, secret) = app::create_token(&store, new, None).await?;
     store.close().await;
     tracing::info!("made token {}", info.id);
     say(secret.reveal())

@@ -9,6 +9,7 @@ use skep_registry_server::clock;
 use skep_registry_server::faults::Faults;
 use skep_registry_server::jobs::{collect_blobs, scrub};
 use skep_registry_server::maintenance::{Progress, source};
+use skep_registry_server::people::People;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ const BROKEN: u8 = 3;
 /// A folder that is none, or that a server uses.
 pub(crate) async fn gc(data: &Path) -> anyhow::Result<()> {
     open_store(data).await?.close().await;
-    let app = App::open(data, Faults::default(), Vec::new()).await?;
+    let app = App::open(data, Faults::default(), People::default(), Vec::new()).await?;
     let removed = collect_blobs::run(&app, clock::now(), &Progress::default()).await?;
     app.store.close().await;
     say(&format!("Removed {removed} unused blobs."))

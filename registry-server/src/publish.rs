@@ -13,6 +13,7 @@ use crate::oci::lookups::Sort;
 use crate::readme;
 use crate::store::StoreError;
 use crate::store::publish::{NewVersion, PublishConflict};
+use crate::store::quotas::QuotaExceeded;
 use crate::store::shown::Shown;
 use skep_api::v1::namespaces::NamespaceInfo;
 use skep_api::v1::packages::{PublishReceipt, PublishRequest};
@@ -61,6 +62,8 @@ pub enum PublishError {
     Package { source: LayoutError },
     #[error("the package says {found} and is published as {asked}")]
     OtherName { found: String, asked: String },
+    #[error("the namespace has no room for it")]
+    Quota(#[source] QuotaExceeded),
     #[error("a task was cancelled")]
     Cancelled { source: tokio::task::JoinError },
     #[error(transparent)]
@@ -294,6 +297,7 @@ pub(crate) fn refuse(new: &NewVersion, conflict: PublishConflict) -> PublishErro
         PublishConflict::Tombstoned { message } => {
             PublishError::Tombstoned { package: new.name.clone(), message }
         }
+        PublishConflict::Quota(quota) => PublishError::Quota(quota),
         PublishConflict::BlobGone { digest } => PublishError::BlobMissing { digest },
         PublishConflict::Store(error) => PublishError::Store(error),
     }

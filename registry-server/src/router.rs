@@ -1,11 +1,13 @@
 //! Every route in one list, what surrounds them, and the OpenAPI document they make.
 
+use crate::admit::admit;
 use crate::app::App;
 use crate::error;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    agent, attestations, blobs, cosign, documents, health, life, log, namespaces, nodes, oci,
-    packages, policies, tasks, tokens, uploads, web,
+    accounts, agent, attestations, audit, blobs, cosign, documents, feeds, health, invites, life,
+    log, members, namespaces, nodes, oci, oidc, packages, policies, publishers, quotas, sessions,
+    tasks, tokens, uploads, web, webhooks,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -30,7 +32,9 @@ use utoipa_axum::routes;
     tags(
         (name = "packages", description = "Browse, upload, publish"),
         (name = "namespaces", description = "Who may sign for which names"),
+        (name = "people", description = "Accounts, sessions, members, invites, the audit log"),
         (name = "tokens", description = "API tokens"),
+        (name = "webhooks", description = "Who is told about what happens in a namespace"),
         (name = "fleet", description = "Policies and nodes"),
         (name = "agent", description = "What agents call"),
         (name = "operations", description = "Looking after the registry"),
@@ -63,6 +67,7 @@ fn api() -> OpenApiRouter<App> {
     components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
     let large = DefaultBodyLimit::max(SIGNED_JSON_BYTES_MAX);
     OpenApiRouter::with_openapi(document)
+        .merge(people())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(packages::publish))
@@ -122,6 +127,39 @@ fn api() -> OpenApiRouter<App> {
         )
 }
 
+fn people() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::sign_up))
+        .routes(routes!(accounts::whoami))
+        .routes(routes!(accounts::change_password))
+        .routes(routes!(accounts::change_role))
+        .routes(routes!(accounts::invites, accounts::invite))
+        .routes(routes!(accounts::revoke_invite))
+        .routes(routes!(sessions::log_in, sessions::log_out))
+        .routes(routes!(members::list))
+        .routes(routes!(members::change, members::remove))
+        .routes(routes!(invites::list, invites::create))
+        .routes(routes!(invites::revoke))
+        .routes(routes!(invites::answer))
+        .routes(routes!(audit::list))
+        .routes(routes!(oidc::list))
+        .routes(routes!(oidc::leave))
+        .routes(routes!(oidc::link))
+        .routes(routes!(oidc::come_back))
+        .routes(routes!(publishers::list, publishers::add))
+        .routes(routes!(publishers::remove))
+        .routes(routes!(publishers::exchange))
+        .routes(routes!(quotas::show, quotas::change))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::remove))
+        .routes(routes!(webhooks::ping))
+        .routes(routes!(webhooks::secret))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(feeds::everybody))
+        .routes(routes!(feeds::namespace))
+        .routes(routes!(feeds::package_feed))
+}
+
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (api, _) = api().split_for_parts();
@@ -141,6 +179,7 @@ pub fn router(app: App) -> Router {
         )
         .fallback(elsewhere)
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), admit))
         .layer(set(header::CONTENT_SECURITY_POLICY, web::CONTENT_SECURITY_POLICY))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set(header::X_FRAME_OPTIONS, "DENY"))

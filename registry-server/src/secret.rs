@@ -12,6 +12,10 @@ pub enum Kind {
     NodeToken,
     /// Identifies one node.
     NodeCredential,
+    /// A person who logged in.
+    Session,
+    /// Lets one account join a namespace, or sign up.
+    Invite,
 }
 
 impl Kind {
@@ -20,12 +24,17 @@ impl Kind {
             Self::Api => "skep_",
             Self::NodeToken => "skepn_",
             Self::NodeCredential => "skepc_",
+            Self::Session => "skeps_",
+            Self::Invite => "skepi_",
         }
     }
 }
 
-/// Longest text that is looked at as a secret: the longest prefix and 64 digits.
-const SECRET_CHARS_MAX: usize = 70;
+/// Digits of 256 random bits.
+const RANDOM_CHARS: usize = 64;
+/// Digits of the CRC-32 behind them, by which a scanner of leaked secrets, and we, tell a secret
+/// from a text that only looks like one, without asking the database.
+const CHECKSUM_CHARS: usize = 8;
 
 /// A secret in the clear. Has no Debug and no Display on purpose.
 pub struct Secret(String);
@@ -47,7 +56,9 @@ impl Secret {
     pub fn draw(kind: Kind) -> Result<Self, NoRandomness> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
-        Ok(Self(format!("{}{}", kind.prefix(), hex::encode(bytes))))
+        let body = format!("{}{}", kind.prefix(), hex::encode(bytes));
+        let checksum = checksum(&body);
+        Ok(Self(body + &checksum))
     }
 
     /// The text to show once.
@@ -67,8 +78,23 @@ impl SecretHash {
     /// The hash of a text that claims to be a secret of this kind; `None` when it cannot be one.
     #[must_use]
     pub fn of_text(kind: Kind, text: &str) -> Option<Self> {
-        let fits = text.starts_with(kind.prefix()) && text.len() <= SECRET_CHARS_MAX;
-        fits.then(|| Self(*Digest::of(text.as_bytes()).as_bytes()))
+        let digits = text.strip_prefix(kind.prefix())?;
+        let fits = match digits.len() {
+            // Drawn before secrets had a checksum.
+            RANDOM_CHARS => true,
+            length if length == RANDOM_CHARS + CHECKSUM_CHARS => {
+                let (body, found) = text.split_at_checked(text.len() - CHECKSUM_CHARS)?;
+                found == checksum(body)
+            }
+            _ => false,
+        };
+        fits.then(|| Self::of_bytes(text.as_bytes()))
+    }
+
+    /// The hash of a random value that is no secret of a [`Kind`], like the state of a login.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(*Digest::of(bytes).as_bytes())
     }
 
     /// The hash of the number by which a host tells itself from another of the same name.
@@ -103,6 +129,12 @@ impl SecretHash {
     }
 }
 
+fn checksum(body: &str) -> String {
+    let mut crc = flate2::Crc::new();
+    crc.update(body.as_bytes());
+    format!("{:08x}", crc.sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +146,17 @@ mod tests {
         assert!(hash.same_as(&secret.hash()));
         assert!(SecretHash::of_text(Kind::NodeToken, secret.reveal()).is_none());
         assert!(SecretHash::of_text(Kind::Api, &format!("skep_{}", "0".repeat(500))).is_none());
+        assert!(SecretHash::of_text(Kind::Api, &format!("skep_{}é", "0".repeat(70))).is_none());
         assert!(!hash.same_as(&Secret::draw(Kind::Api).unwrap().hash()));
+    }
+
+    #[test]
+    fn a_mistyped_secret_is_known_by_its_checksum_and_an_old_one_has_none() {
+        let text = Secret::draw(Kind::Session).unwrap().reveal().to_owned();
+        let last = if text.ends_with('0') { "1" } else { "0" };
+        let mistyped = format!("{}{last}", &text[..text.len() - 1]);
+        assert!(SecretHash::of_text(Kind::Session, &mistyped).is_none());
+        let old = format!("skep_{}", "ab".repeat(32));
+        assert!(SecretHash::of_text(Kind::Api, &old).is_some());
     }
 }

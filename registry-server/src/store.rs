@@ -1,28 +1,37 @@
 //! The database: opening, migrating, and one file per aggregate below `store/`. All SQL of the
 //! server lives here. Refuses to know HTTP and who is allowed what.
 
+pub mod accounts;
 pub mod attestations;
+pub mod audit;
 pub mod blobs;
 mod connect;
 pub mod cosign;
 pub mod documents;
+pub mod feeds;
+pub mod invites;
 pub mod life;
 pub mod listing;
 pub mod log;
 mod log_alarms;
+pub mod members;
 pub mod namespaces;
 pub mod nodes;
 pub mod oci;
 pub mod packages;
 pub mod policies;
 pub mod publish;
+pub mod publishers;
 pub mod pushes;
+pub mod quotas;
 mod search_index;
 pub mod server_secrets;
+pub mod sessions;
 pub mod shown;
 mod sql;
 pub mod tokens;
 pub mod uploads;
+pub mod webhooks;
 
 pub use connect::{Dialect, Place};
 

@@ -114,6 +114,12 @@ const NEEDS: &[Need] = &[
         package: "xdp-tools",
         purpose: "an XDP loader that others wrote",
     },
+    Need {
+        sign: Sign::Program("node"),
+        package: "nodejs",
+        purpose: "an OpenID Connect issuer that others wrote",
+    },
+    Need { sign: Sign::Program("npm"), package: "npm", purpose: "installing that issuer" },
     Need { sign: Sign::Program("wasm-opt"), package: "binaryen", purpose: "a small frontend" },
 ];
 

@@ -18,6 +18,7 @@ mod hostile;
 mod hostile_node;
 mod local;
 mod operators;
+mod people;
 mod road;
 mod run_beside;
 mod run_chains;

@@ -30,7 +30,7 @@ impl IntoResponse for ApiError {
 }
 
 pub(super) fn to_response(answer: Answer, envelope: Envelope) -> Response {
-    let Answer { status, code, message, hint, log } = answer;
+    let Answer { status, code, message, hint, log, retry_after } = answer;
     let body = ErrorBody { code: code.to_owned(), message, hint, request_id: String::new() };
     let mut response = status.into_response();
     if status == StatusCode::UNAUTHORIZED {
@@ -39,6 +39,9 @@ pub(super) fn to_response(answer: Answer, envelope: Envelope) -> Response {
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    if let Some(secs) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
     }
     response.extensions_mut().insert(Failure { body, envelope, log });
     response

@@ -1,21 +1,34 @@
 //! Namespaces: claiming, listing, and the newest role file.
 
 use super::extract::{ApiJson, ApiPath, name};
+use crate::admit::Peer;
 use crate::app::App;
-use crate::auth::Admin;
+use crate::audit::{Event, record};
+use crate::auth::Known;
+use crate::auth::caller::Caller;
 use crate::clock;
 use crate::error::{ApiError, RequestError};
+use crate::people::names::skeleton;
+use crate::people::refusal::PeopleError;
+use crate::store::namespaces::{ClaimConflict, Claimant, Looks};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use skep_api::reason::ErrorBody;
+use skep_api::v1::accounts::MemberRole;
+use skep_api::v1::audit::action;
 use skep_api::v1::namespaces::{ClaimNamespace, NamespaceInfo};
+use skep_api::v1::tokens::Scope;
 use skep_artifact::digest::Digest;
 use skep_artifact::limits::SIGNATURES_MAX;
 use skep_artifact::name::Namespace;
 use std::collections::HashSet;
+
+/// Namespaces one account may own without an admin's help: a vendor with its products, and too few
+/// to hoard words.
+const OWNED_MAX: usize = 20;
 
 /// Every namespace.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -30,7 +43,7 @@ pub async fn list(State(app): State<App>) -> Result<Json<NamespaceList>, ApiErro
     Ok(Json(NamespaceList { namespaces: app.store.namespaces().await? }))
 }
 
-/// Claim a namespace for its publisher's keys
+/// Claim a namespace for its publisher's keys; who claims it owns it
 #[utoipa::path(post, path = "/v1/namespaces", tag = "namespaces", request_body = ClaimNamespace,
     security(("token" = [])),
     responses((status = 201, body = NamespaceInfo), (status = 400, body = ErrorBody),
@@ -38,7 +51,8 @@ pub async fn list(State(app): State<App>) -> Result<Json<NamespaceList>, ApiErro
         (status = 409, body = ErrorBody)))]
 pub async fn claim(
     State(app): State<App>,
-    _admin: Admin,
+    Known(caller): Known,
+    peer: Peer,
     ApiJson(claim): ApiJson<ClaimNamespace>,
 ) -> Result<(StatusCode, Json<NamespaceInfo>), ApiError> {
     let keys = claim.keys.len();
@@ -51,12 +65,40 @@ pub async fn claim(
     if claim.threshold == 0 || claim.threshold as usize > keys {
         return Err(ApiError::malformed(format!("The threshold is 1 to {keys} for {keys} keys.")));
     }
-    if !app.store.claim_namespace(&claim, clock::now()).await? {
-        return Err(RequestError::NamespaceExists { name: claim.name.to_string() }.into());
-    }
+    let caller = claimant(caller)?;
+    let skeleton = skeleton(claim.name.as_str());
+    let looks = if caller.may(Scope::Admin) { Looks::MayBeTaken } else { Looks::MustBeNew };
+    let owner = caller.account.as_ref().map(|account| account.id.as_str());
+    let by = Claimant { owner, skeleton: &skeleton, looks };
+    let claimed = app.store.claim_namespace(&claim, by, clock::now()).await;
+    let name = claim.name.to_string();
+    claimed.map_err(|conflict| -> ApiError {
+        match conflict {
+            ClaimConflict::Exists => RequestError::NamespaceExists { name: name.clone() }.into(),
+            ClaimConflict::LooksTaken { taken } => {
+                PeopleError::LooksTaken { name: name.clone(), taken }.into()
+            }
+            ClaimConflict::Store(error) => error.into(),
+        }
+    })?;
+    let event = Event::new(&caller.name, action::NAMESPACE_CLAIMED, &name);
+    record(&app, peer, event.within(&name)).await;
     let ClaimNamespace { name, keys, threshold } = claim;
     let info = NamespaceInfo { name, keys, threshold, role_version: 0, packages: 0 };
     Ok((StatusCode::CREATED, Json(info)))
+}
+
+/// Who may claim: an admin, and an account for itself until it owns enough.
+fn claimant(caller: Caller) -> Result<Caller, ApiError> {
+    if caller.may(Scope::Admin) {
+        return Ok(caller);
+    }
+    let caller = Known(caller).into_person()?.0;
+    let owned = caller.namespaces().iter().filter(|m| m.role == MemberRole::Owner).count();
+    if owned >= OWNED_MAX {
+        return Err(PeopleError::TooManyNamespaces { limit: OWNED_MAX }.into());
+    }
+    Ok(caller)
 }
 
 /// One namespace with its keys

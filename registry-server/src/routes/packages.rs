@@ -1,19 +1,24 @@
 //! Browsing packages and publishing versions.
 
 use super::extract::{ApiJson, ApiPath, ApiQuery, name, package};
+use crate::admit::Peer;
 use crate::app::App;
+use crate::audit::{Event, record};
 use crate::auth::Publisher;
 use crate::error::{ApiError, RequestError};
 use crate::publish;
 use crate::store::listing::{Cursor, Listing, Words};
+use crate::webhooks::announce;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use skep_api::reason::ErrorBody;
+use skep_api::v1::audit::action;
 use skep_api::v1::packages::{
     PAGE_DEFAULT, PAGE_MAX, PackageDetail, PackagePage, PackageQuery, PublishReceipt,
     PublishRequest, VersionDetail,
 };
+use skep_api::v1::webhooks::event;
 use skep_artifact::name::Version;
 
 /// List or search packages
@@ -111,11 +116,23 @@ pub async fn show_version(
 pub async fn publish(
     State(app): State<App>,
     publisher: Publisher,
+    peer: Peer,
     ApiPath((namespace, short)): ApiPath<(String, String)>,
     ApiJson(request): ApiJson<PublishRequest>,
 ) -> Result<(StatusCode, Json<PublishReceipt>), ApiError> {
     let package = package(&namespace, &short)?;
-    let publisher = publisher.into_namespace(package.namespace())?;
+    let namespace = package.namespace().to_string();
+    let publisher = publisher.into_package(&package)?;
+    let by = publisher.by.clone();
     let receipt = publish::publish(&app, publisher, package, request).await?;
+    let subject = format!("{} {}", receipt.name, receipt.version);
+    let published = Event::new(&by, action::PUBLISHED, &subject).within(&namespace);
+    record(&app, peer, published.detail(receipt.index.to_string())).await;
+    // Published is published: a queue that cannot be written is the operator's matter.
+    let data = serde_json::json!({ "package": receipt.name, "version": receipt.version,
+        "index": receipt.index, "published_by": by });
+    if let Err(error) = announce(&app, receipt.name.namespace(), event::PUBLISHED, data).await {
+        tracing::error!("webhooks about {subject} could not be queued: {error}");
+    }
     Ok((StatusCode::CREATED, Json(receipt)))
 }

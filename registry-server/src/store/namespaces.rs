@@ -1,11 +1,40 @@
 //! Namespaces, their keys and their newest role file. Refuses to know how a role is verified.
 
 use super::log::append;
-use super::{Store, StoreError, failed, parsed, unsigned};
+use super::{Store, StoreError, failed, parsed, to_json, unsigned};
+use skep_api::v1::accounts::MemberRole;
 use skep_api::v1::namespaces::{ClaimNamespace, NamespaceInfo};
 use skep_artifact::key::PublicKey;
 use skep_artifact::log::{Entry, Event};
 use skep_artifact::name::Namespace;
+
+/// Who claims a namespace, and what its name looks like.
+#[derive(Debug, Clone, Copy)]
+pub struct Claimant<'a> {
+    /// Id of the account that becomes the owner.
+    pub owner: Option<&'a str>,
+    pub skeleton: &'a str,
+    pub looks: Looks,
+}
+
+/// Whether a name may look like another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looks {
+    MustBeNew,
+    /// An admin decides.
+    MayBeTaken,
+}
+
+/// Why a namespace is not claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimConflict {
+    #[error("somebody has it already")]
+    Exists,
+    #[error("it looks like {taken}")]
+    LooksTaken { taken: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 #[derive(sqlx::FromRow)]
 struct NamespaceRow {
@@ -28,15 +57,16 @@ macro_rules! select_namespaces {
 }
 
 impl Store {
-    /// Claims a namespace; `false` when somebody has it already.
+    /// Claims a namespace, and makes its claimant the owner.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`ClaimConflict`]; nothing was claimed then.
     pub async fn claim_namespace(
         &self,
         claim: &ClaimNamespace,
+        claimant: Claimant<'_>,
         now: i64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), ClaimConflict> {
         let mut change = self.begin().await?;
         let add = "INSERT INTO namespaces (name, threshold, created_at) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO NOTHING";
@@ -48,7 +78,7 @@ impl Store {
             .await
             .map_err(failed("claim a namespace"))?;
         if done.rows_affected() == 0 {
-            return Ok(false);
+            return Err(ClaimConflict::Exists);
         }
         let add =
             "INSERT INTO namespace_keys (namespace, position, public_key) VALUES ($1, $2, $3)";
@@ -68,8 +98,37 @@ impl Store {
             document: None,
         };
         append(&mut change, &Entry { at: now, event }).await?;
+        let look = "INSERT INTO name_skeletons (kind, skeleton, name) \
+            VALUES ('namespace', $1, $2) ON CONFLICT (kind, skeleton) DO NOTHING";
+        let looks_new = sqlx::query(look)
+            .bind(claimant.skeleton)
+            .bind(claim.name.as_str())
+            .execute(&mut *change)
+            .await
+            .map_err(failed("take a name"))?;
+        if looks_new.rows_affected() == 0 && claimant.looks == Looks::MustBeNew {
+            let find = "SELECT name FROM name_skeletons WHERE kind = 'namespace' AND skeleton = $1";
+            let taken: String = sqlx::query_scalar(find)
+                .bind(claimant.skeleton)
+                .fetch_one(&mut *change)
+                .await
+                .map_err(failed("look a likeness up"))?;
+            return Err(ClaimConflict::LooksTaken { taken });
+        }
+        if let Some(owner) = claimant.owner {
+            let own = "INSERT INTO namespace_members (namespace, account, role, added_at) \
+                VALUES ($1, $2, $3, $4)";
+            sqlx::query(own)
+                .bind(claim.name.as_str())
+                .bind(owner)
+                .bind(to_json("member role", &MemberRole::Owner)?)
+                .bind(now)
+                .execute(&mut *change)
+                .await
+                .map_err(failed("add an owner"))?;
+        }
         change.commit().await.map_err(failed("commit a namespace"))?;
-        Ok(true)
+        Ok(())
     }
 
     /// One namespace with its keys.

@@ -2,6 +2,7 @@
 //! what it is given was verified.
 
 use super::log::append;
+use super::quotas::{QuotaExceeded, refuse_overfull};
 use super::shown::{self, Shown};
 use super::{Change, Store, StoreError, digest, failed, parsed, signed, to_json, unsigned};
 use skep_artifact::digest::Digest;
@@ -64,6 +65,8 @@ pub enum PublishConflict {
     #[error("the package was deleted: {message}")]
     Tombstoned { message: String },
     #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -87,6 +90,7 @@ impl Store {
         {
             return Err(PublishConflict::ReleaseNotNewer { highest: package.release });
         }
+        refuse_overfull(&mut change, new, u64::from(package.is_none())).await??;
         let index = insert(&mut change, new, package.as_ref()).await?;
         before_commit();
         change.commit().await.map_err(failed("commit a version"))?;

@@ -9,6 +9,8 @@ use skep_api::v1::tokens::{Scope, TokenInfo};
 pub struct StoredToken {
     pub info: TokenInfo,
     pub hash: SecretHash,
+    /// Id of the account it belongs to; its name is in `info`.
+    pub account: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -20,6 +22,21 @@ struct TokenRow {
     namespace: Option<String>,
     created_at: i64,
     expires_at: i64,
+    account: Option<String>,
+    account_name: Option<String>,
+    last_used_at: Option<i64>,
+}
+
+/// The columns of a [`TokenRow`], for the statements that differ in what follows.
+macro_rules! select_tokens {
+    ($rest:literal) => {
+        concat!(
+            "SELECT t.id, t.hash, t.name, t.scope, t.namespace, t.created_at, t.expires_at, ",
+            "t.account, t.last_used_at, a.name AS account_name ",
+            "FROM tokens t LEFT JOIN accounts a ON a.id = t.account ",
+            $rest
+        )
+    };
 }
 
 impl TokenRow {
@@ -36,8 +53,10 @@ impl TokenRow {
             namespace: self.namespace,
             created_at: self.created_at,
             expires_at: self.expires_at,
+            account: self.account_name,
+            last_used_at: self.last_used_at,
         };
-        Ok(StoredToken { info, hash })
+        Ok(StoredToken { info, hash, account: self.account })
     }
 }
 
@@ -47,8 +66,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn add_token(&self, token: &StoredToken) -> Result<(), StoreError> {
-        let add = "INSERT INTO tokens (id, hash, name, scope, namespace, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let add = "INSERT INTO tokens (id, hash, name, scope, namespace, created_at, expires_at, account) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         sqlx::query(add)
             .bind(&token.info.id)
             .bind(&token.hash.as_bytes()[..])
@@ -57,6 +76,7 @@ impl Store {
             .bind(&token.info.namespace)
             .bind(token.info.created_at)
             .bind(token.info.expires_at)
+            .bind(&token.account)
             .execute(&self.write)
             .await
             .map_err(failed("add a token"))?;
@@ -68,7 +88,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn token(&self, id: &str) -> Result<Option<StoredToken>, StoreError> {
-        let row: Option<TokenRow> = sqlx::query_as("SELECT * FROM tokens WHERE id = $1")
+        let row: Option<TokenRow> = sqlx::query_as(select_tokens!("WHERE t.id = $1"))
             .bind(id)
             .fetch_optional(&self.read)
             .await
@@ -82,11 +102,39 @@ impl Store {
     /// [`StoreError`].
     pub async fn tokens(&self) -> Result<Vec<TokenInfo>, StoreError> {
         let rows: Vec<TokenRow> =
-            sqlx::query_as("SELECT * FROM tokens ORDER BY created_at DESC, id")
+            sqlx::query_as(select_tokens!("ORDER BY t.created_at DESC, t.id"))
                 .fetch_all(&self.read)
                 .await
                 .map_err(failed("list tokens"))?;
         rows.into_iter().map(|row| row.read().map(|token| token.info)).collect()
+    }
+
+    /// The tokens of an account, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tokens_of(&self, account: &str) -> Result<Vec<TokenInfo>, StoreError> {
+        let select = select_tokens!("WHERE t.account = $1 ORDER BY t.created_at DESC, t.id");
+        let rows: Vec<TokenRow> = sqlx::query_as(select)
+            .bind(account)
+            .fetch_all(&self.read)
+            .await
+            .map_err(failed("list an account's tokens"))?;
+        rows.into_iter().map(|row| row.read().map(|token| token.info)).collect()
+    }
+
+    /// Notes that a token was used.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn token_used(&self, id: &str, now: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE tokens SET last_used_at = $1 WHERE id = $2")
+            .bind(now)
+            .bind(id)
+            .execute(&self.write)
+            .await
+            .map_err(failed("note a token"))?;
+        Ok(())
     }
 
     /// Withdraws a token; tells whether there was one.

@@ -48,7 +48,7 @@ async fn an_expired_token_is_as_good_as_none() {
     info.id = secret.hash().id();
     info.expires_at = 1;
     let store = Store::open(&Place::in_folder(&world.data)).await.unwrap();
-    store.add_token(&StoredToken { info, hash: secret.hash() }).await.unwrap();
+    store.add_token(&StoredToken { info, hash: secret.hash(), account: None }).await.unwrap();
     store.close().await;
     let caller = world.client(Some(secret.reveal()));
     assert_eq!(refusal(caller.claim_namespace(&claim("acme")).await).0, 401);

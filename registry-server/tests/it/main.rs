@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by a panic where it stopped")]
 
+mod abuse;
 mod archives;
 mod attestations;
 mod auth;
 mod browse;
 mod durability;
 mod fleet;
+mod issuer;
 mod life;
 mod log;
 mod maintenance;
@@ -16,9 +18,12 @@ mod oci_access;
 mod oci_durability;
 mod oci_manifests;
 mod oci_uploads;
+mod oidc;
 mod openapi;
+mod people;
 mod publish;
 mod registry_client;
 mod transport;
 mod uploads;
+mod webhooks;
 mod world;

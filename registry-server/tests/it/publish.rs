@@ -202,6 +202,7 @@ async fn unused_blobs_go_after_a_day_and_used_ones_stay() {
     use skep_registry_server::faults::Faults;
     use skep_registry_server::jobs::{collect_blobs, scrub};
     use skep_registry_server::maintenance::Progress;
+    use skep_registry_server::people::People;
     let folder = {
         let world = World::start().await;
         let publisher = Publisher::new(&world, "acme").await;
@@ -209,7 +210,8 @@ async fn unused_blobs_go_after_a_day_and_used_ones_stay() {
         publisher.client.put_blob(&Digest::of(b"unused"), &b"unused"[..], 6).await.unwrap();
         world.stop().await
     };
-    let app = App::open(&folder.path().join("data"), Faults::default(), Vec::new()).await.unwrap();
+    let data = folder.path().join("data");
+    let app = App::open(&data, Faults::default(), People::default(), Vec::new()).await.unwrap();
     let now = clock::now();
     let progress = Progress::default();
     assert_eq!(collect_blobs::run(&app, now, &progress).await.unwrap(), 0);

@@ -46,6 +46,7 @@ pub(crate) struct World {
     pub(crate) address: String,
     pub(crate) data: PathBuf,
     folder: TempDir,
+    variables: Vec<(String, String)>,
     stopping: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -57,20 +58,37 @@ impl World {
 
     pub(crate) async fn listen(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, address, &[]).await
+        Self::start_in(folder, address, &[], Vec::new()).await
     }
 
     /// A server that keeps the cosignatures of these witnesses.
     pub(crate) async fn witnessed(witnesses: &[String]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", witnesses).await
+        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", witnesses, Vec::new()).await
     }
 
     /// A server on a folder that was left by another, or copied.
     pub(crate) async fn on(folder: TempDir) -> Self {
-        Self::start_in(folder, "127.0.0.1:0", &[]).await
+        Self::start_in(folder, "127.0.0.1:0", &[], Vec::new()).await
     }
 
-    async fn start_in(folder: TempDir, listen: &str, witnesses: &[String]) -> Self {
+    /// With these variables set, as an operator would.
+    pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self::start_in(folder, "127.0.0.1:0", &[], variables.iter().map(owned).collect()).await
+    }
+
+    /// Where anybody may sign up.
+    pub(crate) async fn open() -> Self {
+        Self::with(&[("SKEP_REGISTRY_SIGN_UP", "open")]).await
+    }
+
+    async fn start_in(
+        folder: TempDir,
+        listen: &str,
+        witnesses: &[String],
+        variables: Vec<(String, String)>,
+    ) -> Self {
         let data = folder.path().join("data");
         let flags = ServeFlags {
             data: Some(data.display().to_string()),
@@ -78,17 +96,22 @@ impl World {
             witnesses: witnesses.to_vec(),
             ..ServeFlags::default()
         };
-        let settings = Settings::read(&flags, &|_| None).unwrap();
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone())
+        };
+        let settings = Settings::read(&flags, &lookup).unwrap();
         let bound = app::bind(&settings).await.unwrap();
         let (address, stopping) = (bound.address.clone(), bound.app.stopping.clone());
         let serving = tokio::spawn(async move { bound.serve().await.unwrap() });
-        Self { address, data, folder, stopping, serving }
+        Self { address, data, folder, variables, stopping, serving }
     }
 
     /// Stops as SIGTERM does and starts again on the same folder.
     pub(crate) async fn restart(self) -> Self {
+        let variables = self.variables.clone();
         let folder = self.stop().await;
-        Self::start_in(folder, "127.0.0.1:0", &[]).await
+        Self::start_in(folder, "127.0.0.1:0", &[], variables).await
     }
 
     /// Stops as SIGTERM does and leaves the folder.

@@ -1,0 +1,2 @@
+DROP TABLE quotas;
+DROP TABLE audit;
