@@ -17,6 +17,7 @@ mod plan;
 mod policy;
 mod publish;
 mod pull;
+mod role;
 #[cfg(feature = "local")]
 mod run;
 mod search;
@@ -24,6 +25,7 @@ mod sign;
 mod token;
 #[cfg(feature = "local")]
 mod top;
+mod trust;
 
 use crate::output::{Format, Output};
 use crate::settings::{Flags, Settings};
@@ -58,7 +60,7 @@ pub(crate) struct App {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Make and show signing keys
+    /// Make, list, encrypt and rotate signing keys
     #[command(subcommand)]
     Key(key::Command),
     /// Make a folder with a package that builds, loads and has a test
@@ -86,6 +88,12 @@ enum Command {
     /// Claim and show namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
+    /// Sign a namespace's role file on several machines, renew it
+    #[command(subcommand)]
+    Role(role::Command),
+    /// The registry's root of trust: ceremony, delegations, rotation
+    #[command(subcommand)]
+    Trust(trust::Command),
     /// Remember a registry and a token
     Login(login::Args),
     /// Make API tokens
@@ -142,6 +150,8 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         #[cfg(feature = "local")]
         Command::Top(args) => top::run(&args, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
+        Command::Role(command) => role::run(&command, &session).await,
+        Command::Trust(command) => trust::run(&command, &session).await,
         Command::Login(args) => login::run(&args, &session).await,
         Command::Token(command) => token::run(&command, &session).await,
         Command::Policy(command) => policy::run(&command, &session).await,

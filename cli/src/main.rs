@@ -21,6 +21,7 @@ mod publishing;
 mod render;
 mod resolve;
 mod settings;
+mod trust_files;
 mod trusting;
 mod wait;
 

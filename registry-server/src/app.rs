@@ -13,6 +13,8 @@ use crate::secret::{Kind, Secret};
 use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
 use crate::tls::{self, TlsError};
+use crate::tuf::Tuf;
+use crate::tuf::keys::OnlineKeyError;
 use skep_api::v1::tokens::{Scope, TokenInfo};
 use std::fs::File;
 use std::io::Write as _;
@@ -46,6 +48,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the fleet cannot be loaded")]
     Fleet(#[from] ControlError),
+    #[error("the keys that sign trust documents cannot be used")]
+    Trust(#[from] OnlineKeyError),
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
     #[error("no token can be made")]
@@ -72,6 +76,7 @@ pub struct Inner {
     pub store: Store,
     pub blobs: BlobStore,
     pub fleet: Fleet,
+    pub tuf: Tuf,
     pub metrics: Metrics,
     pub uploads: Semaphore,
     /// Held for reading while a blob gets its place or a version its blobs, and for writing while
@@ -115,6 +120,7 @@ impl App {
             store,
             blobs,
             fleet,
+            tuf: Tuf::open(data)?,
             metrics: Metrics::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
             collecting: RwLock::default(),

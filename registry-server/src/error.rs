@@ -2,6 +2,7 @@
 //! Refuses to let anything internal out: a 500 says nothing but where to look.
 
 mod envelope;
+mod trust;
 
 pub use envelope::{OciError, finish};
 
@@ -11,6 +12,7 @@ use crate::control::ControlError;
 use crate::publish::{PublishError, Sameness};
 use crate::secret::NoRandomness;
 use crate::store::StoreError;
+use crate::tuf::TrustError;
 use axum::http::{HeaderName, StatusCode};
 use skep_api::reason::code;
 use skep_artifact::role::RoleError;
@@ -53,6 +55,8 @@ pub enum ApiError {
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
     Randomness(#[from] NoRandomness),
 }
 
@@ -83,6 +87,7 @@ impl ApiError {
             Self::Store(error) => store_answer(error),
             Self::Publish(error) => publish_answer(error),
             Self::Control(error) => control_answer(error),
+            Self::Trust(error) => trust::trust_answer(error),
             Self::Randomness(error) => Answer::internal(error),
         }
     }

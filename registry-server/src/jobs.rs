@@ -2,6 +2,7 @@
 
 pub mod collect_blobs;
 pub mod scrub;
+pub mod trust;
 
 use crate::app::App;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use tokio_util::task::TaskTracker;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// How often unused blobs are looked for; they are kept for a day, so an hour more is no matter.
 const COLLECT_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often it is looked whether a trust document is due: a timestamp has twelve hours left then.
+const TRUST_EVERY: Duration = Duration::from_secs(600);
 
 /// The running jobs.
 pub struct Jobs {
@@ -30,7 +34,7 @@ impl Jobs {
 #[must_use]
 pub fn spawn(app: &App) -> Jobs {
     let tracker = TaskTracker::new();
-    let (flushing, collecting) = (app.clone(), app.clone());
+    let (flushing, collecting, trusting) = (app.clone(), app.clone(), app.clone());
     tracker.spawn(async move {
         while next(&flushing, FLUSH_EVERY).await {
             if let Err(error) = flushing.fleet.flush().await {
@@ -45,6 +49,13 @@ pub fn spawn(app: &App) -> Jobs {
                 Ok(blobs) => tracing::info!(blobs, "removed {blobs} unused blobs"),
                 Err(error) => tracing::error!("unused blobs could not be removed: {error}"),
             }
+        }
+    });
+    tracker.spawn(async move {
+        // At once: the server may have been down for days.
+        trust::run(&trusting).await;
+        while next(&trusting, TRUST_EVERY).await {
+            trust::run(&trusting).await;
         }
     });
     Jobs { tracker }

@@ -22,3 +22,4 @@ pub mod routes;
 pub mod secret;
 pub mod store;
 pub mod tls;
+pub mod tuf;

@@ -9,6 +9,7 @@ use crate::faults::FaultPoint;
 use crate::readme;
 use crate::store::StoreError;
 use crate::store::publish::{BlobRole, NewBlob, NewVersion, PublishConflict, Shown};
+use crate::tuf;
 use bytes::Bytes;
 use serde::Deserialize;
 use skep_api::v1::namespaces::NamespaceInfo;
@@ -332,6 +333,7 @@ async fn commit(
         .map_err(|conflict| refuse(&new, conflict))?;
     faults.pass(FaultPoint::PublishCommitted);
     app.metrics.published();
+    tuf::published(app).await;
     tracing::info!(package = %new.name, version = %new.version, index = %new.index,
         by = %new.published_by, "published {} {}", new.name, new.version);
     Ok(PublishReceipt {

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::error;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    agent, blobs, health, namespaces, nodes, oci, packages, policies, tokens, web,
+    agent, blobs, health, namespaces, nodes, oci, packages, policies, tokens, tuf, web,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use skep_api::v1::trust::DOCUMENT_BYTES_MAX;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -28,6 +29,7 @@ use utoipa_axum::routes;
     ),
     tags(
         (name = "packages", description = "Browse, upload, publish"),
+        (name = "trust", description = "The TUF repository and what its keepers hand in"),
         (name = "namespaces", description = "Who may sign for which names"),
         (name = "tokens", description = "API tokens"),
         (name = "fleet", description = "Policies and nodes"),
@@ -71,12 +73,21 @@ fn api() -> OpenApiRouter<App> {
                 .routes(routes!(blobs::exists, blobs::put))
                 .layer(DefaultBodyLimit::disable()),
         )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(tuf::put_root))
+                .routes(routes!(tuf::put_targets))
+                .layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX)),
+        )
+        .routes(routes!(tuf::metadata))
+        .routes(routes!(tuf::target))
+        .routes(routes!(tuf::show))
         .routes(routes!(packages::list))
         .routes(routes!(packages::show))
         .routes(routes!(packages::show_version))
         .routes(routes!(namespaces::list, namespaces::claim))
         .routes(routes!(namespaces::show))
-        .routes(routes!(namespaces::role))
+        .routes(routes!(namespaces::role, tuf::put_role))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
         .routes(routes!(nodes::list))
@@ -125,7 +136,9 @@ async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let below = |root: &str| {
         uri.path().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if below("/v2") {
+    if below("/tuf") {
+        StatusCode::NOT_FOUND.into_response()
+    } else if below("/v2") {
         oci::other(&method).into_response()
     } else if below("/v1") {
         StatusCode::NOT_FOUND.into_response()

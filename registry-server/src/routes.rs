@@ -10,4 +10,5 @@ pub mod oci;
 pub mod packages;
 pub mod policies;
 pub mod tokens;
+pub mod tuf;
 pub mod web;

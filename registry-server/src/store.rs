@@ -13,6 +13,7 @@ pub mod publish;
 mod search_index;
 mod sql;
 pub mod tokens;
+pub mod tuf;
 
 pub use connect::{Dialect, Place};
 

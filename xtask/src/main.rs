@@ -15,6 +15,7 @@ mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod tools;
 mod vm;
 mod web;
 mod workspace;

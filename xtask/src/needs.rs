@@ -59,6 +59,11 @@ const NEEDS: &[Need] = &[
         purpose: "an OCI client that others wrote",
     },
     Need {
+        sign: Sign::Program("python3"),
+        package: "python3-venv",
+        purpose: "clients from PyPI that others wrote",
+    },
+    Need {
         sign: Sign::Program("curl"),
         package: "curl",
         purpose: "an HTTP client that others wrote",

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{needs, run, say};
+use crate::{needs, run, say, tools};
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
@@ -34,6 +34,7 @@ pub(crate) fn install(workspace: &Workspace) -> Result<Vec<String>> {
     let mut left = install_packages()?;
     left.extend(install_wasm_target(workspace)?);
     install_wasm_bindgen(workspace)?;
+    left.extend(tools::install(workspace));
     if left.is_empty() {
         say::note("Everything that is needed is here.");
     }

@@ -21,6 +21,7 @@ mod run_chains;
 mod run_local;
 mod seeing;
 mod top;
+mod trust;
 mod upgrade;
 
 /// Whether the story can be told here; when not, the reason is written down where `cargo xtask test` counts it.
@@ -28,14 +29,19 @@ fn can_run(test: &str) -> bool {
     if rustix::process::geteuid().is_root() {
         return true;
     }
+    skipped(test, "needs root, for network namespaces and BPF");
+    false
+}
+
+/// Writes down that a story could not be told here.
+fn skipped(test: &str, why: &str) {
     if let Some(file) = std::env::var_os("SKEP_SKIPPED_FILE") {
         use std::io::Write;
         let mut file = std::fs::File::options()
             .append(true)
             .open(file)
             .expect("the file of skipped tests opens");
-        writeln!(file, "skep-e2e::fleet::{test}\tneeds root, for network namespaces and BPF")
+        writeln!(file, "skep-e2e::fleet::{test}\t{why}")
             .expect("the file of skipped tests can be written");
     }
-    false
 }

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::auth::Admin;
 use crate::clock;
 use crate::error::{ApiError, RequestError};
+use crate::tuf;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,6 +16,7 @@ use skep_api::v1::namespaces::{ClaimNamespace, NamespaceInfo};
 use skep_artifact::digest::Digest;
 use skep_artifact::limits::SIGNATURES_MAX;
 use skep_artifact::name::Namespace;
+use skep_trust::tuf::is_reserved;
 use std::collections::HashSet;
 
 /// Every namespace.
@@ -51,9 +53,16 @@ pub async fn claim(
     if claim.threshold == 0 || claim.threshold as usize > keys {
         return Err(ApiError::malformed(format!("The threshold is 1 to {keys} for {keys} keys.")));
     }
+    if is_reserved(&claim.name) {
+        return Err(ApiError::malformed(format!(
+            "No namespace may be called {}: the trust documents have a role of that name.",
+            claim.name
+        )));
+    }
     if !app.store.claim_namespace(&claim, clock::now()).await? {
         return Err(RequestError::NamespaceExists { name: claim.name.to_string() }.into());
     }
+    tuf::published(&app).await;
     let ClaimNamespace { name, keys, threshold } = claim;
     let info = NamespaceInfo { name, keys, threshold, role_version: 0, packages: 0 };
     Ok((StatusCode::CREATED, Json(info)))

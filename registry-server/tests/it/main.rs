@@ -11,4 +11,5 @@ mod oci;
 mod openapi;
 mod publish;
 mod transport;
+mod trust;
 mod world;
