@@ -27,6 +27,7 @@ mod policy;
 mod publish;
 mod pull;
 mod revoke;
+mod role;
 #[cfg(feature = "local")]
 mod run;
 mod search;
@@ -35,6 +36,7 @@ mod signed;
 mod token;
 #[cfg(feature = "local")]
 mod top;
+mod trust;
 mod trusted_publisher;
 mod webhook;
 mod whoami;
@@ -73,7 +75,7 @@ pub(crate) struct App {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Make and show signing keys
+    /// Make, list, encrypt and rotate signing keys
     #[command(subcommand)]
     Key(key::Command),
     /// Make a folder with a package that builds, loads and has a test
@@ -119,6 +121,12 @@ enum Command {
     /// Claim and show namespaces, and say who is what in them
     #[command(subcommand)]
     Namespace(namespace::Command),
+    /// Sign a namespace's role file on several machines, renew it
+    #[command(subcommand)]
+    Role(role::Command),
+    /// The registry's root of trust: ceremony, delegations, rotation
+    #[command(subcommand)]
+    Trust(trust::Command),
     /// Log in, or remember a registry and a token
     Login(login::Args),
     /// End the session and forget it
@@ -195,6 +203,8 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Attest(command) => attest::run(&command, &session).await,
         Command::Log(command) => log::run(&command, &session).await,
         Command::Namespace(command) => namespace::run(&command, &session).await,
+        Command::Role(command) => role::run(&command, &session).await,
+        Command::Trust(command) => trust::run(&command, &session).await,
         Command::Login(args) => login::run(&args, session).await,
         Command::Logout(args) => logout::run(&args, &session).await,
         Command::Whoami(args) => whoami::run(&args, &session).await,

@@ -25,6 +25,7 @@ mod resolve;
 mod seen_log;
 mod settings;
 mod signing;
+mod trust_files;
 mod trusting;
 mod uploading;
 mod wait;

@@ -38,7 +38,7 @@ pub(crate) struct Publication<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishingError {
     #[error(
-        "{} may sign for {namespace}, and {needed} must. Pass the others with --key; `skep namespace show {namespace}` lists who may.",
+        "{} may sign for {namespace}, and {needed} must. Pass the others with --key, or use --partial FILE and let them sign on their own machines; `skep namespace show {namespace}` lists who may.",
         units::plural(*have, "key of yours", "keys of yours")
     )]
     TooFewKeys { namespace: Namespace, have: usize, needed: u32 },
@@ -69,6 +69,45 @@ impl Publication<'_> {
         self.next_role(now).await?;
         self.upload(out).await?;
         self.hand_in(now, out).await
+    }
+
+    /// Uploads, and gives the role file that lists the version, signed by as many keys as are here: others sign it elsewhere.
+    ///
+    /// # Errors
+    /// As [`Publication::publish`].
+    pub(crate) async fn draft(&self, now: i64, out: Output) -> anyhow::Result<Vec<u8>> {
+        let role = self.next_role(now).await?;
+        self.upload(out).await?;
+        Ok(self.sign(&role)?)
+    }
+
+    /// Hands in the version with a role file that was signed elsewhere.
+    ///
+    /// # Errors
+    /// The registry's own refusal.
+    pub(crate) async fn publish_signed(
+        &self,
+        role: &[u8],
+        out: Output,
+    ) -> anyhow::Result<PublishReceipt> {
+        let package = &self.manifest.package;
+        self.upload(out).await?;
+        let request = self.request(role);
+        self.client
+            .publish(&package.name, &request)
+            .await
+            .with_context(|| format!("{} {} was not published.", package.name, package.version))
+    }
+
+    fn request(&self, role: &[u8]) -> PublishRequest {
+        let index = self.blobs.index.digest;
+        let blobs = self.blobs.all().into_iter().map(|blob| blob.digest);
+        PublishRequest {
+            version: self.manifest.package.version.clone(),
+            index,
+            blobs: blobs.filter(|digest| *digest != index).collect(),
+            role: BASE64.encode(role),
+        }
     }
 
     fn check_keys(&self, info: &NamespaceInfo) -> anyhow::Result<()> {
@@ -108,18 +147,10 @@ impl Publication<'_> {
 
     async fn hand_in(&self, now: i64, out: Output) -> anyhow::Result<PublishReceipt> {
         let package = &self.manifest.package;
-        let index = self.blobs.index.digest;
-        let blobs = self.blobs.all().into_iter().map(|blob| blob.digest);
-        let blobs: Vec<_> = blobs.filter(|digest| *digest != index).collect();
         let mut attempt = 1;
         loop {
             let role = self.next_role(now).await?;
-            let request = PublishRequest {
-                version: package.version.clone(),
-                index,
-                blobs: blobs.clone(),
-                role: BASE64.encode(self.sign(&role)?),
-            };
+            let request = self.request(&self.sign(&role)?);
             match self.client.publish(&package.name, &request).await {
                 Ok(receipt) => return Ok(receipt),
                 Err(error)

@@ -23,6 +23,8 @@ use crate::store::accounts::Account;
 use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
 use crate::tls::{self, TlsError};
+use crate::tuf::Tuf;
+use crate::tuf::keys::OnlineKeyError;
 use skep_api::v1::tokens::{Scope, TokenInfo};
 use skep_trust::note::NoteKey;
 use std::fs::File;
@@ -63,6 +65,8 @@ pub enum StartError {
     Log(#[from] LogError),
     #[error("the key of assignments cannot be used")]
     ServerKey(#[from] ServerKeyError),
+    #[error("the keys that sign trust documents cannot be used")]
+    Trust(#[from] OnlineKeyError),
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
     #[error("no token can be made")]
@@ -96,6 +100,7 @@ pub struct Inner {
     pub fleet: Fleet,
     pub log: Log,
     pub cosign: CosignKey,
+    pub tuf: Tuf,
     pub metrics: Metrics,
     pub people: People,
     pub uploads: Semaphore,
@@ -178,6 +183,7 @@ impl App {
             fleet,
             log,
             cosign: CosignKey::open(data)?,
+            tuf: Tuf::open(data)?,
             metrics: Metrics::default(),
             people,
             uploads: Semaphore::new(UPLOADS_MAX),

@@ -9,6 +9,7 @@ pub(crate) mod oci;
 mod oidc;
 mod packages;
 mod people;
+mod trust;
 
 pub use envelope::finish;
 pub use oci::OciError;
@@ -30,6 +31,7 @@ use crate::people::refusal::PeopleError;
 use crate::publish::{PublishError, Sameness};
 use crate::secret::NoRandomness;
 use crate::store::StoreError;
+use crate::tuf::TrustError;
 use axum::http::{HeaderName, StatusCode};
 use skep_api::reason::code;
 use skep_artifact::role::RoleError;
@@ -85,6 +87,8 @@ pub enum ApiError {
     Log(#[from] LogError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
     #[error(transparent)]
@@ -148,6 +152,7 @@ impl ApiError {
             Self::Cosign(error) => cosign::answer(error),
             Self::Log(error) => log::answer(error),
             Self::Control(error) => control_answer(error),
+            Self::Trust(error) => trust::trust_answer(error),
             Self::Randomness(error) => Answer::internal(error),
             Self::People(error) => people::people_answer(error),
             Self::TooMany(error) => people::too_many(error),

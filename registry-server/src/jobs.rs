@@ -3,6 +3,7 @@
 pub mod collect_blobs;
 pub mod deliver_webhooks;
 pub mod scrub;
+pub mod trust;
 
 use crate::app::App;
 use crate::maintenance::Progress;
@@ -18,6 +19,8 @@ const COLLECT_EVERY: Duration = Duration::from_secs(3600);
 /// How often the queue of webhooks is looked at without being told to: a retry is late by at most
 /// this much.
 const DELIVER_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether a trust document is due: a timestamp has twelve hours left then.
+const TRUST_EVERY: Duration = Duration::from_secs(600);
 
 /// The running jobs.
 pub struct Jobs {
@@ -37,6 +40,7 @@ impl Jobs {
 pub fn spawn(app: &App) -> Jobs {
     let tracker = TaskTracker::new();
     let (flushing, collecting, delivering) = (app.clone(), app.clone(), app.clone());
+    let trusting = app.clone();
     tracker.spawn(async move {
         while next(&flushing, FLUSH_EVERY).await {
             if let Err(error) = flushing.fleet.flush().await {
@@ -55,6 +59,13 @@ pub fn spawn(app: &App) -> Jobs {
         }
     });
     tracker.spawn(deliver(delivering));
+    tracker.spawn(async move {
+        // At once: the server may have been down for days.
+        trust::run(&trusting).await;
+        while next(&trusting, TRUST_EVERY).await {
+            trust::run(&trusting).await;
+        }
+    });
     Jobs { tracker }
 }
 

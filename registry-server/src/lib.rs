@@ -36,3 +36,4 @@ pub mod server_key;
 pub mod store;
 pub mod tls;
 pub mod webhooks;
+pub mod tuf;

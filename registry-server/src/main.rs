@@ -10,6 +10,7 @@ use skep_artifact::name::Namespace;
 use skep_registry_server::app::{self, NewToken};
 use skep_registry_server::config::{ServeFlags, Settings};
 use skep_registry_server::store::{Place, Store};
+use skep_registry_server::tuf::keys::{ROLES, ServerKeys};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,6 +30,9 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// The server's own keys of the trust documents
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Bring the database of a data folder to this version's form
     Migrate {
         /// The server's data folder
@@ -66,6 +70,19 @@ A server may be using the folder: a blob that is repaired is served without a re
 }
 
 #[derive(Subcommand)]
+enum TrustCommand {
+    /// Make one more key for a role; it signs as soon as a new root (or targets, for selfservice) names it
+    NewKey {
+        /// The server's data folder
+        #[arg(long)]
+        data: PathBuf,
+        /// snapshot, timestamp or selfservice
+        #[arg(long, value_parser = parse_role)]
+        role: &'static str,
+    },
+}
+
+#[derive(Subcommand)]
 enum TokenCommand {
     /// Make a token, whether the server runs or not; prints its secret
     Create {
@@ -87,6 +104,11 @@ enum TokenCommand {
     },
 }
 
+fn parse_role(text: &str) -> Result<&'static str, String> {
+    let known = ROLES.into_iter().find(|role| *role == text);
+    known.ok_or_else(|| "a role is snapshot, timestamp or selfservice".to_owned())
+}
+
 fn parse_scope(text: &str) -> Result<Scope, String> {
     serde_json::from_value(text.into())
         .map_err(|_| "a scope is admin, publish, operate or read-fleet".to_owned())
@@ -101,6 +123,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Serve(flags) => serve(&flags).await,
         Command::Token(TokenCommand::Create { data, name, scope, namespace, days }) => {
             token_create(&data, name, scope, namespace, days).await
+        }
+        Command::Trust(TrustCommand::NewKey { data, role }) => {
+            let key = ServerKeys::add(&data, role)?;
+            say(&key.to_string())
         }
         Command::Migrate { data } => {
             open_store(&data).await?.close().await;

@@ -15,6 +15,7 @@ use crate::store::StoreError;
 use crate::store::publish::{NewVersion, PublishConflict};
 use crate::store::quotas::QuotaExceeded;
 use crate::store::shown::Shown;
+use crate::tuf;
 use skep_api::v1::namespaces::NamespaceInfo;
 use skep_api::v1::packages::{PublishReceipt, PublishRequest};
 use skep_artifact::digest::Digest;
@@ -235,6 +236,7 @@ async fn commit(
     let log = app.log.proof(index, 0, 0).await?;
     faults.pass(FaultPoint::PublishProved);
     app.metrics.published();
+    tuf::published(app).await;
     tracing::info!(package = %new.name, version = %new.version, index = %new.index,
         by = %new.published_by, "published {} {}", new.name, new.version);
     Ok(PublishReceipt {

@@ -7,7 +7,7 @@ use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
     accounts, agent, attestations, audit, blobs, cosign, documents, feeds, health, invites, life,
     log, members, namespaces, nodes, oci, oidc, packages, policies, publishers, quotas, sessions,
-    tasks, tokens, uploads, web, webhooks,
+    tasks, tokens, tuf, uploads, web, webhooks,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use skep_api::v1::trust::DOCUMENT_BYTES_MAX;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -31,6 +32,7 @@ use utoipa_axum::routes;
     ),
     tags(
         (name = "packages", description = "Browse, upload, publish"),
+        (name = "trust", description = "The TUF repository and what its keepers hand in"),
         (name = "namespaces", description = "Who may sign for which names"),
         (name = "people", description = "Accounts, sessions, members, invites, the audit log"),
         (name = "tokens", description = "API tokens"),
@@ -83,6 +85,15 @@ fn api() -> OpenApiRouter<App> {
                 .routes(routes!(uploads::state, uploads::piece))
                 .layer(DefaultBodyLimit::disable()),
         )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(tuf::put_root))
+                .routes(routes!(tuf::put_targets))
+                .layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX)),
+        )
+        .routes(routes!(tuf::metadata))
+        .routes(routes!(tuf::target))
+        .routes(routes!(tuf::show))
         .routes(routes!(packages::list))
         .routes(routes!(packages::show))
         .routes(routes!(packages::show_version))
@@ -93,7 +104,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(life::history))
         .routes(routes!(namespaces::list, namespaces::claim))
         .routes(routes!(namespaces::show))
-        .routes(routes!(namespaces::role))
+        .routes(routes!(namespaces::role, tuf::put_role))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
         .routes(routes!(tasks::list, tasks::start))
@@ -196,7 +207,7 @@ async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     };
     if below("/v2") {
         error::OciError::nowhere().into_response()
-    } else if below("/v1") || below("/log") {
+    } else if below("/v1") || below("/log") || below("/tuf") {
         StatusCode::NOT_FOUND.into_response()
     } else {
         web::front(&method, &uri, &headers)

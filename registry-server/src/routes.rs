@@ -26,5 +26,6 @@ pub mod sessions;
 pub mod tasks;
 pub mod tokens;
 pub mod uploads;
+pub mod tuf;
 pub mod web;
 pub mod webhooks;

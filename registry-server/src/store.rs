@@ -32,6 +32,7 @@ mod sql;
 pub mod tokens;
 pub mod uploads;
 pub mod webhooks;
+pub mod tuf;
 
 pub use connect::{Dialect, Place};
 

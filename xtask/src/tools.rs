@@ -1,4 +1,4 @@
-//! Programs that others wrote, from PyPI, with pinned versions, kept beside the other tools: tests run them
+//! Programs that others wrote, from PyPI and npm, with pinned versions, kept beside the other tools: tests run them
 //! against what we serve. Refuses to know which tests.
 
 use std::path::PathBuf;
@@ -10,14 +10,23 @@ use crate::workspace::Workspace;
 use crate::{run, say};
 
 /// Python packages: a folder for each set, a virtual environment.
-const PYTHON: &[(&str, &[&str])] = &[("oras-0.2.43", &["oras==0.2.43"])];
+const PYTHON: &[(&str, &[&str])] = &[
+    ("oras-0.2.43", &["oras==0.2.43"]),
+    ("python-tuf-7.0.0", &["tuf==7.0.0", "securesystemslib[crypto]==1.4.0"]),
+];
+
+/// npm packages: a folder for each set, with its `node_modules`.
+const NPM: &[(&str, &[&str])] = &[("tuf-js-6.0.2", &["tuf-js@6.0.2"])];
 
 /// Installs what is missing. Returns what could not be, each with the reason: tests that want it then say they were skipped.
 pub(crate) fn install(workspace: &Workspace) -> Vec<String> {
     let python = PYTHON.iter().filter_map(|(name, pins)| {
         python(workspace, name, pins).err().map(|error| format!("{name}: {error:#}"))
     });
-    python.collect()
+    let npm = NPM.iter().filter_map(|(name, pins)| {
+        npm(workspace, name, pins).err().map(|error| format!("{name}: {error:#}"))
+    });
+    python.chain(npm).collect()
 }
 
 /// Makes a virtual environment with these packages, once; returns its folder.
@@ -33,6 +42,23 @@ pub(crate) fn python(workspace: &Workspace, name: &str, pins: &[&str]) -> Result
     run::shown(pip.args(["-m", "pip", "install", "--quiet"]).args(pins))?;
     finish(&folder)?;
     Ok(folder)
+}
+
+fn npm(workspace: &Workspace, name: &str, pins: &[&str]) -> Result<()> {
+    let folder = workspace.tools.join(name);
+    if is_whole(&folder) {
+        return Ok(());
+    }
+    if run::find("npm").is_none() {
+        anyhow::bail!("npm is not here; tests that want it are skipped");
+    }
+    say::note(&format!("{name} is missing; npm installs {} now, once.", pins.join(", ")));
+    begin(&folder)?;
+    std::fs::create_dir_all(&folder)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+    run::shown(npm.args(pins))?;
+    finish(&folder)
 }
 
 /// Written last, so that an installation that broke off is begun again.

@@ -3,11 +3,14 @@
 use crate::attesting::{self, Built, PROVENANCE_TYPE};
 use crate::cmd::{Session, build};
 use crate::keys;
+use crate::project;
 use crate::publishing::Publication;
 use crate::render::packages;
 use crate::seen_log::SeenLog;
+use crate::trust_files::{self, Shown};
 use anyhow::Context as _;
 use skep_artifact::key::PublicKey;
+use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
 use skep_trust::Wanted;
 use std::path::PathBuf;
 
@@ -17,6 +20,11 @@ use std::path::PathBuf;
   skep publish ratelimit --key one.key --key two.key
   skep publish --key mine.key --cosigner skep-ed25519:oE…=
   skep publish --key acme.key --provenance
+
+When several must sign and their keys lie on different machines:
+  skep publish --key mine.key --partial next.role.json     uploads, signs, publishes nothing yet
+  skep role sign next.role.json --key theirs.key           on each of the other machines
+  skep publish --role next.role.json                       publishes what all of them signed
 
 The secret key never leaves this machine. A published version never changes.")]
 pub(crate) struct Args {
@@ -30,15 +38,24 @@ pub(crate) struct Args {
     #[arg(long = "cosigner", value_name = "PUBLIC_KEY")]
     cosigners: Vec<PublicKey>,
     /// Attest how it was built (SLSA provenance), signed with the same keys
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["partial", "role"])]
     provenance: bool,
+    /// Upload, and write the role file for others to sign instead of publishing
+    #[arg(long, value_name = "FILE")]
+    partial: Option<PathBuf>,
+    /// Publish with a role file that was signed elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["partial", "cosigners"])]
+    role: Option<PathBuf>,
     /// The compiler to run
     #[arg(long, env = "SKEP_CLANG", default_value = "clang")]
     clang: String,
 }
 
 pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
-    let keys = keys::to_sign_with(&args.keys, &session.settings)?;
+    let keys = match &args.role {
+        Some(_) => Vec::new(),
+        None => keys::to_sign_with(&args.keys, &session.settings)?,
+    };
     let client = session.settings.client()?;
     let began = session.now();
     let built = build::build(&args.folder, &args.clang, session)?;
@@ -50,7 +67,23 @@ pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         keys: &keys,
         cosigners: &args.cosigners,
     };
-    let receipt = publication.publish(session.now(), session.out).await?;
+    if let Some(path) = &args.partial {
+        let role = publication.draft(session.now(), session.out).await?;
+        let document = trust_files::of_bytes(&role)?;
+        trust_files::write_new(path, &document)?;
+        let shown = Shown::of(&document);
+        return session.out.result(&shown, || {
+            let path = path.display();
+            format!("{}Uploaded, not published. Next: the others run `skep role sign {path}`, then `skep publish --role {path}`.\n", shown.text(session.now()))
+        });
+    }
+    let receipt = match &args.role {
+        Some(path) => {
+            let role = project::read_bytes(path, MANIFEST_JSON_BYTES_MAX)?;
+            publication.publish_signed(&role, session.out).await?
+        }
+        None => publication.publish(session.now(), session.out).await?,
+    };
     // Nobody else can tell a publisher that what was acknowledged is what everybody sees.
     let mut log = SeenLog::open(&client, &session.settings, None, session.out).await?;
     let (name, version, index) = (receipt.name.clone(), receipt.version.clone(), receipt.index);

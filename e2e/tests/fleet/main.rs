@@ -25,6 +25,7 @@ mod run_chains;
 mod run_local;
 mod seeing;
 mod top;
+mod trust;
 mod upgrade;
 
 /// Whether the story can be told here; when not, the reason is written down where `cargo xtask test` counts it.

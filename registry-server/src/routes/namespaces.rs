@@ -11,6 +11,7 @@ use crate::error::{ApiError, RequestError};
 use crate::people::names::skeleton;
 use crate::people::refusal::PeopleError;
 use crate::store::namespaces::{ClaimConflict, Claimant, Looks};
+use crate::tuf;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -24,6 +25,7 @@ use skep_api::v1::tokens::Scope;
 use skep_artifact::digest::Digest;
 use skep_artifact::limits::SIGNATURES_MAX;
 use skep_artifact::name::Namespace;
+use skep_trust::tuf::is_reserved;
 use std::collections::HashSet;
 
 /// Namespaces one account may own without an admin's help: a vendor with its products, and too few
@@ -65,6 +67,12 @@ pub async fn claim(
     if claim.threshold == 0 || claim.threshold as usize > keys {
         return Err(ApiError::malformed(format!("The threshold is 1 to {keys} for {keys} keys.")));
     }
+    if is_reserved(&claim.name) {
+        return Err(ApiError::malformed(format!(
+            "No namespace may be called {}: the trust documents have a role of that name.",
+            claim.name
+        )));
+    }
     let caller = claimant(caller)?;
     let skeleton = skeleton(claim.name.as_str());
     let looks = if caller.may(Scope::Admin) { Looks::MayBeTaken } else { Looks::MustBeNew };
@@ -81,6 +89,7 @@ pub async fn claim(
             ClaimConflict::Store(error) => error.into(),
         }
     })?;
+    tuf::published(&app).await;
     let event = Event::new(&caller.name, action::NAMESPACE_CLAIMED, &name);
     record(&app, peer, event.within(&name)).await;
     let ClaimNamespace { name, keys, threshold } = claim;

@@ -26,4 +26,5 @@ mod registry_client;
 mod transport;
 mod uploads;
 mod webhooks;
+mod trust;
 mod world;
