@@ -86,7 +86,7 @@ pub async fn attest(
     let wanted = Wanted { name: package, version, index };
     let keys = app.store.namespace(wanted.name.namespace()).await?.map(|info| info.keys);
     let claim = read(&request.media_type, &content, &wanted, keys.unwrap_or_default())?;
-    let size = app.store.blob_in(&wanted.name, &index).await?.map_or(0, |blob| blob.size_bytes);
+    let size = app.store.published_size(&wanted.name, &index).await?.unwrap_or_default();
     let manifest = manifest(&claim, &content, index, size)?;
     let _kept = app.collecting.read().await;
     let content_digest = keep(app, &content).await?;

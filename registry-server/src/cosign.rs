@@ -157,7 +157,7 @@ async fn make(
         "architecture": "", "os": "", "config": {},
         "rootfs": { "type": "layers", "diff_ids": [Digest::of(&payload)] },
     }))?;
-    let size = app.store.blob_in(package, &index).await?.map_or(0, |blob| blob.size_bytes);
+    let size = app.store.published_size(package, &index).await?.unwrap_or_default();
     let manifest = canonical(&json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,

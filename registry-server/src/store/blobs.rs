@@ -3,6 +3,7 @@
 use super::{Store, StoreError, digest, failed, parsed, signed, unsigned};
 use skep_artifact::digest::Digest;
 use skep_artifact::name::PackageName;
+use skep_artifact::name::PackageName;
 
 /// A noted blob, and one of the packages that hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,26 @@ impl Store {
             .await
             .map_err(failed("look for a blob"))?;
         Ok(found.is_some())
+    }
+
+    /// The size in bytes of a blob of a published package; `None` when no version of it has that blob.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn published_size(
+        &self,
+        package: &PackageName,
+        blob: &Digest,
+    ) -> Result<Option<u64>, StoreError> {
+        let select = "SELECT b.size_bytes FROM version_blobs b \
+             JOIN packages p ON p.id = b.package_id WHERE p.name = $1 AND b.digest = $2 LIMIT 1";
+        let found: Option<i64> = sqlx::query_scalar(select)
+            .bind(package.to_string())
+            .bind(&blob.as_bytes()[..])
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed("look up the size of a blob"))?;
+        found.map(|bytes| unsigned("blob size", bytes)).transpose()
     }
 
     /// Forgets at most `most` blobs that neither a version nor a repository names and that were uploaded before `before`.
