@@ -132,12 +132,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             open_store(&data).await?.close().await;
             say("The database is in this version's form.")
         }
-        Command::LogKey { data } => {
-            let app = App::open(&data, Faults::default(), Vec::new()).await?;
-            say(&app.log.public().to_string())?;
-            app.store.close().await;
-            Ok(())
-        }
+        Command::LogKey { data } => offline::log_key(&data).await,
         Command::Gc { data } => offline::gc(&data).await,
         Command::Scrub { data, repair_from } => return offline::scrub(&data, repair_from).await,
     }?;

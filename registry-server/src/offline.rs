@@ -28,6 +28,17 @@ pub(crate) async fn gc(data: &Path) -> anyhow::Result<()> {
     say(&format!("Removed {removed} unused blobs."))
 }
 
+/// Prints the verifier key of the transparency log, making it when there is none.
+///
+/// # Errors
+/// A folder that a server uses, or that cannot be written.
+pub(crate) async fn log_key(data: &Path) -> anyhow::Result<()> {
+    let app = App::open(data, Faults::default(), People::default(), Vec::new()).await?;
+    say(&app.log.public().to_string())?;
+    app.store.close().await;
+    Ok(())
+}
+
 /// Compares bytes with digests and with the database, and repairs when a source is named.
 ///
 /// # Errors
