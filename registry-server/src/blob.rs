@@ -8,7 +8,7 @@ pub use staging::StagedPart;
 use crate::faults::{FaultPoint, Faults};
 use crate::oci::digest::Algorithm;
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use sha2::{Digest as _, Sha256, Sha512};
 use skep_artifact::digest::Digest;
 use std::collections::{HashMap, VecDeque};

@@ -35,5 +35,5 @@ pub mod secret;
 pub mod server_key;
 pub mod store;
 pub mod tls;
-pub mod webhooks;
 pub mod tuf;
+pub mod webhooks;

@@ -25,7 +25,7 @@ pub mod quotas;
 pub mod sessions;
 pub mod tasks;
 pub mod tokens;
-pub mod uploads;
 pub mod tuf;
+pub mod uploads;
 pub mod web;
 pub mod webhooks;

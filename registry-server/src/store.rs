@@ -30,9 +30,9 @@ pub mod sessions;
 pub mod shown;
 mod sql;
 pub mod tokens;
+pub mod tuf;
 pub mod uploads;
 pub mod webhooks;
-pub mod tuf;
 
 pub use connect::{Dialect, Place};
 

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::error::ApiError;
 use crate::secret::{Kind, SecretHash};
 use crate::store::StoreError;
+use crate::store::tokens::StoredToken;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
@@ -92,11 +93,40 @@ pub async fn caller_of_secret(app: &App, secret: &str) -> Result<Option<Caller>,
     }
 }
 
+/// Who holds a secret that must be an API token.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn caller_of_api_token(app: &App, secret: &str) -> Result<Option<Caller>, StoreError> {
+    match SecretHash::of_text(Kind::Api, secret) {
+        Some(hash) => caller_of_token(app, &hash).await,
+        None => Ok(None),
+    }
+}
+
+/// Who made the API token with this id, which the caller proved elsewhere to hold.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn caller_of_token_id(app: &App, id: &str) -> Result<Option<Caller>, StoreError> {
+    match app.store.token(id).await? {
+        Some(token) => caller_of_stored(app, token).await,
+        None => Ok(None),
+    }
+}
+
 async fn caller_of_token(app: &App, hash: &SecretHash) -> Result<Option<Caller>, StoreError> {
+    match app.store.token(&hash.id()).await? {
+        Some(token) if token.hash.same_as(hash) => caller_of_stored(app, token).await,
+        _ => Ok(None),
+    }
+}
+
+async fn caller_of_stored(app: &App, token: StoredToken) -> Result<Option<Caller>, StoreError> {
     let now = clock::now();
-    let stored = app.store.token(&hash.id()).await?;
-    let valid = stored.filter(|token| token.hash.same_as(hash) && token.info.expires_at > now);
-    let Some(token) = valid else { return Ok(None) };
+    if token.info.expires_at <= now {
+        return Ok(None);
+    }
     let account = match &token.account {
         None => None,
         // A token does not outlive its account.

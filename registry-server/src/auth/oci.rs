@@ -3,6 +3,8 @@
 //! of [`crate::oci::access`]. A wrong one is refused and never taken for nobody's. Refuses to know HTTP answers.
 
 use super::AuthError;
+use super::caller::Caller;
+use super::identify::{caller_of_api_token, caller_of_token_id};
 use crate::app::App;
 use crate::clock;
 use crate::oci::access::{Access, Action, Claims};
@@ -13,8 +15,8 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use skep_api::v1::tokens::{Scope, TokenInfo};
-use skep_artifact::name::Namespace;
+use skep_api::v1::tokens::Pattern;
+use skep_artifact::name::PackageName;
 
 /// May push into one repository, or take away from it.
 pub struct Pusher {
@@ -26,7 +28,7 @@ pub struct Pusher {
 pub enum Said {
     Nothing,
     /// An API token, in the clear or traded.
-    Known(Box<TokenInfo>, Option<Claims>),
+    Known(Box<Caller>, Option<Claims>),
     /// A traded token of nobody: good for reading.
     Anybody,
 }
@@ -84,11 +86,8 @@ pub async fn said(app: &App, headers: &HeaderMap) -> Result<Said, OciAuthError> 
     let claims = app.access_key.read(rest, clock::now()).map_err(|_| INVALID)?;
     let Some(id) = claims.sub.clone() else { return Ok(Said::Anybody) };
     // Asked again each time: a token that was withdrawn ends what it was traded for.
-    let stored = app.store.token(&id).await?;
-    match stored.filter(|token| token.info.expires_at > clock::now()) {
-        Some(token) => Ok(Said::Known(Box::new(token.info), Some(claims))),
-        None => Err(INVALID),
-    }
+    let caller = caller_of_token_id(app, &id).await?.ok_or(INVALID)?;
+    Ok(Said::Known(Box::new(caller), Some(claims)))
 }
 
 /// The password of `user:password` in base64; the user's name means nothing here.
@@ -97,17 +96,12 @@ fn password(encoded: &str) -> Option<String> {
     text.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// The API token that this secret opens.
+/// Who holds the API token that this secret opens.
 ///
 /// # Errors
 /// [`OciAuthError::Challenge`] when there is none.
-pub async fn api_token(app: &App, secret: &str) -> Result<TokenInfo, OciAuthError> {
-    let hash = SecretHash::of_text(Kind::Api, secret).ok_or(INVALID)?;
-    let stored = app.store.token(&hash.id()).await?;
-    let valid = |token: &crate::store::tokens::StoredToken| {
-        token.hash.same_as(&hash) && token.info.expires_at > clock::now()
-    };
-    stored.filter(valid).map(|token| token.info).ok_or(INVALID)
+pub async fn api_token(app: &App, secret: &str) -> Result<Caller, OciAuthError> {
+    caller_of_api_token(app, secret).await?.ok_or(INVALID)
 }
 
 /// Proof that the caller may change this repository.
@@ -123,33 +117,34 @@ pub async fn pusher(
     match said(app, headers).await? {
         Said::Nothing => Err(OciAuthError::Challenge { why: None }),
         Said::Anybody => Err(OciAuthError::Challenge { why: Some(Why::InsufficientScope) }),
-        Said::Known(info, claims) => {
-            may_push(&info, repository.namespace())?;
+        Said::Known(caller, claims) => {
+            may_push(&caller, repository)?;
             if claims.is_some_and(|claims| !claims.covers(repository, action)) {
                 return Err(OciAuthError::Challenge { why: Some(Why::InsufficientScope) });
             }
-            Ok(Pusher { by: info.name })
+            Ok(Pusher { by: caller.name })
         }
     }
 }
 
-fn may_push(info: &TokenInfo, namespace: &Namespace) -> Result<(), AuthError> {
-    match info.scope {
-        Scope::Admin => Ok(()),
-        Scope::Publish if info.namespace.as_deref() == Some(namespace.as_str()) => Ok(()),
-        Scope::Publish => Err(AuthError::Namespace { namespace: namespace.clone() }),
-        _ => Err(AuthError::Scope { needs: "publish" }),
-    }
+/// A repository named like a package is for whoever may publish that package; a deeper one for whoever may
+/// publish into the whole namespace.
+fn may_push(caller: &Caller, repository: &Repository) -> Result<(), AuthError> {
+    let pattern = match repository.to_string().parse::<PackageName>() {
+        Ok(package) => Pattern::Package(package),
+        Err(_) => Pattern::Namespace(repository.namespace().clone()),
+    };
+    if caller.may_publish(&pattern) { Ok(()) } else { Err(AuthError::Publish { pattern }) }
 }
 
 /// Of what a client asks for, what its token allows: everybody pulls, a namespace's publishers push.
 #[must_use]
-pub fn granted(asked: Vec<Access>, info: Option<&TokenInfo>) -> Vec<Access> {
+pub fn granted(asked: Vec<Access>, caller: Option<&Caller>) -> Vec<Access> {
     let allowed = |mut access: Access| {
         let repository: Option<Repository> = access.name.parse().ok();
         let pushes = repository
-            .zip(info)
-            .is_some_and(|(repository, info)| may_push(info, repository.namespace()).is_ok());
+            .zip(caller)
+            .is_some_and(|(repository, caller)| may_push(caller, &repository).is_ok());
         access.actions.retain(|action| pushes || *action == Action::Pull);
         access
     };

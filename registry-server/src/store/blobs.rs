@@ -3,7 +3,6 @@
 use super::{Store, StoreError, digest, failed, parsed, signed, unsigned};
 use skep_artifact::digest::Digest;
 use skep_artifact::name::PackageName;
-use skep_artifact::name::PackageName;
 
 /// A noted blob, and one of the packages that hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -309,6 +309,7 @@ async fn a_registry_restored_from_a_copy_and_continued_differently_is_found_out(
             client: client(&world.address, Some(&token(world))),
             namespace: "acme".parse().unwrap(),
             key: SecretKey::from_seed([7; 32]),
+            secret: token(world),
         };
         publisher.publish(&Package::new("acme/pass", version)).await.unwrap();
     };

@@ -24,7 +24,7 @@ mod people;
 mod publish;
 mod registry_client;
 mod transport;
+mod trust;
 mod uploads;
 mod webhooks;
-mod trust;
 mod world;

@@ -191,6 +191,7 @@ async fn a_job_publishes_what_it_is_trusted_with_once_for_each_of_its_tokens() {
         client: client(&world.address, Some(&given.token)),
         namespace: namespace.clone(),
         key: SecretKey::from_seed([7; 32]),
+        secret: given.token.clone(),
     };
     publisher.publish(&Package::new("acme/one", "1.0.0")).await.unwrap();
     let other = refusal(publisher.publish(&Package::new("acme/two", "1.0.0")).await);

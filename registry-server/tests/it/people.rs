@@ -65,6 +65,7 @@ async fn somebody_signs_up_claims_a_namespace_and_publishes_with_a_token_of_thei
         client: client(&world.address, Some(&made.secret)),
         namespace: "acme".parse().unwrap(),
         key: SecretKey::from_seed([7; 32]),
+        secret: made.secret.clone(),
     };
     publisher.publish(&Package::new("acme/one", "1.0.0")).await.unwrap();
     let listed = anna.tokens().await.unwrap().tokens;
@@ -150,6 +151,7 @@ async fn a_namespace_always_has_an_owner_and_roles_say_who_publishes() {
         client: bobs,
         namespace: namespace.clone(),
         key: SecretKey::from_seed([7; 32]),
+        secret: made.secret.clone(),
     };
     publisher.publish(&package).await.unwrap();
     let invite = CreateInvite { role: MemberRole::Owner, valid_secs: 600 };

@@ -50,7 +50,7 @@ async fn private() -> World {
 
 fn publisher(client: &Client, namespace: &Namespace) -> Publisher {
     let key = SecretKey::from_seed([7; 32]);
-    Publisher { client: client.clone(), namespace: namespace.clone(), key }
+    Publisher { client: client.clone(), namespace: namespace.clone(), key, secret: String::new() }
 }
 
 /// What a receiver does, by the scheme and on its own.

@@ -163,7 +163,7 @@ pub(crate) struct Publisher {
     pub(crate) client: Client,
     pub(crate) namespace: Namespace,
     pub(crate) key: SecretKey,
-    /// The API token of the client.
+    /// The API token of the client; empty for a client that logged in.
     pub(crate) secret: String,
 }
 
@@ -292,7 +292,10 @@ type = "xdp"
 
 /// A data folder whose server has stopped, for running its jobs at another time.
 pub(crate) async fn open_app(data: &Path) -> app::App {
-    app::App::open(data, skep_registry_server::faults::Faults::default()).await.unwrap()
+    let people = skep_registry_server::people::People::default();
+    app::App::open(data, skep_registry_server::faults::Faults::default(), people, Vec::new())
+        .await
+        .unwrap()
 }
 
 /// A plain HTTP client with a time limit, for what the typed one does not do.

@@ -3,6 +3,7 @@
 
 use super::origin;
 use crate::app::App;
+use crate::auth::caller::Caller;
 use crate::auth::oci::{self as auth, OciAuthError, Said};
 use crate::clock;
 use crate::error::OciError;
@@ -13,7 +14,6 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use skep_api::v1::tokens::TokenInfo;
 
 /// A token for a while.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -39,7 +39,7 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, OciError> {
     let who = match auth::said(&app, &headers).await {
-        Ok(Said::Known(info, _)) => Some(*info),
+        Ok(Said::Known(caller, _)) => Some(*caller),
         Ok(Said::Nothing | Said::Anybody) => None,
         Err(refused) => return Err(refuse(refused)),
     };
@@ -63,8 +63,8 @@ pub async fn post(
         return Err(OciError::unsupported("grant_type is password: there are no other grants."));
     }
     let password = field("password").unwrap_or_default();
-    let info = auth::api_token(&app, &password).await.map_err(refuse)?;
-    issue(&app, &headers, Some(info), &scopes(&body)?)
+    let caller = auth::api_token(&app, &password).await.map_err(refuse)?;
+    issue(&app, &headers, Some(caller), &scopes(&body)?)
 }
 
 fn refuse(refused: OciAuthError) -> OciError {
@@ -88,14 +88,19 @@ fn scopes(query: &[u8]) -> Result<Vec<String>, OciError> {
 fn issue(
     app: &App,
     headers: &HeaderMap,
-    who: Option<TokenInfo>,
+    who: Option<Caller>,
     scopes: &[String],
 ) -> Result<Response, OciError> {
     let asked = scopes.iter().filter_map(|scope| Access::parse(scope)).collect();
     let granted = auth::granted(asked, who.as_ref());
     let (_, service) = origin(app, headers);
     let now = clock::now();
-    let token = app.access_key.issue(&service, who.map(|info| info.id), granted, now)?;
+    let token = app.access_key.issue(
+        &service,
+        who.map(|caller| caller.credential().to_owned()),
+        granted,
+        now,
+    )?;
     let answer = AccessToken { access_token: token.clone(), token, expires_in: VALID_SECS };
     let mut answer = Json(answer).into_response();
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
