@@ -13,8 +13,8 @@ use crate::node::INTERFACE;
 use crate::stage::{self, Key, Member, Stage};
 use crate::{kernel, process, wait};
 
-/// How long an agent may take to answer an attempt.
-const ANSWER: Duration = Duration::from_secs(60);
+/// How long an agent may take to answer an attempt: its back-off after a registry that was gone reaches a minute.
+const ANSWER: Duration = Duration::from_secs(120);
 /// The node that is tried.
 const EDGE: usize = 0;
 
@@ -236,6 +236,8 @@ fn stop_asking(scene: &Scene) -> Result<()> {
 /// Attempts with what nodes are told. Nothing new is ever accepted, so each begins from the same registry.
 fn controller(scene: &mut Scene) -> Result<()> {
     scene.keep_pristine()?;
+    let old = scene.pristine.with_extension("old");
+    scene.with_the_disk(|scene| scene.stage.world.registry.copy_data(&old))?;
     scene.with_the_disk(|scene| {
         scene.sql("DELETE FROM node_policies; DELETE FROM policies").map(drop)
     })?;
@@ -287,8 +289,7 @@ fn controller(scene: &mut Scene) -> Result<()> {
     scene.make_good()?;
 
     moved_by_labels(scene)?;
-    let data = scene.pristine.clone();
-    scene.with_the_disk(|scene| scene.stage.world.registry.replace_data(&data))?;
+    scene.with_the_disk(|scene| scene.stage.world.registry.replace_data(&old))?;
     scene.expect("go back to an old backup", &["state.rollback", "set.rollback"])
 }
 

@@ -286,22 +286,23 @@ impl Node {
     /// When it refuses, or does not get there in time; with the end of its log.
     pub fn wait_until_converged(&self, operator: &Operator) -> Result<Value> {
         self.wait_until(operator, "runs what it should", |summary| {
-            let generation = |key: &str| summary.get(key).and_then(Value::as_u64).unwrap_or(0);
-            let is = |word: &str| summary.get("state").and_then(Value::as_str) == Some(word);
-            if is("refused") {
+            if summary.get("state").and_then(Value::as_str) == Some("refused") {
                 bail!(
                     "node {} refused: {}",
                     self.name,
                     summary.get("refusal").unwrap_or(&Value::Null)
                 );
             }
-            let wanted = generation("wanted_generation");
-            let refused = summary.get("refusal").is_some_and(|refusal| !refusal.is_null());
-            Ok(is("healthy")
-                && !refused
-                && wanted > 0
-                && wanted == generation("applied_generation"))
+            Ok(converged(summary))
         })
+    }
+
+    /// Waits until it runs what it should, whatever it said it refused before.
+    ///
+    /// # Errors
+    /// When it does not come to that in time; with the end of its log.
+    pub fn wait_until_it_takes_back(&self, operator: &Operator) -> Result<Value> {
+        self.wait_until(operator, "takes back what it refused", |summary| Ok(converged(summary)))
     }
 
     /// Waits until the registry has heard that this node refused with a code that begins so; any code begins with nothing.
@@ -359,4 +360,13 @@ impl Drop for Node {
         let _ = unmount(self.pin_root(), UnmountFlags::DETACH);
         let _ = unmount(self.libxdp_bpffs(), UnmountFlags::DETACH);
     }
+}
+
+/// Whether a node's summary says that what is wanted of it runs.
+fn converged(summary: &Value) -> bool {
+    let generation = |key: &str| summary.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let healthy = summary.get("state").and_then(Value::as_str) == Some("healthy");
+    let refused = summary.get("refusal").is_some_and(|refusal| !refusal.is_null());
+    let wanted = generation("wanted_generation");
+    healthy && !refused && wanted > 0 && wanted == generation("applied_generation")
 }

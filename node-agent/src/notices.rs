@@ -59,7 +59,8 @@ pub fn take(
     }
     // A server that was restored has fewer than it had; then it is asked for all of them again.
     taken.operators.revocations_seen = notices.revocations_in_all;
-    if let Some(envelope) = &notices.set {
+    // Where nobody may sign, each revision is refused with advice on whom to accept; the set would only say less.
+    if let (Some(envelope), Some(_)) = (&notices.set, policy.operator()) {
         match decoded(envelope, "set.malformed").and_then(|bytes| {
             verify_set(policy, &bytes, &taken.floors)
                 .map_err(|refusal| refused(refusal.code(), refusal.to_string()))

@@ -4,6 +4,7 @@
 mod attest;
 mod cosign;
 mod envelope;
+mod fleet;
 mod log;
 pub(crate) mod oci;
 mod oidc;
@@ -18,7 +19,6 @@ use crate::attest::AttestError;
 use crate::auth::AuthError;
 use crate::blob::BlobError;
 use crate::control::ControlError;
-use crate::control::documents::DocumentError;
 use crate::cosign::CosignError;
 use crate::life::LifeError;
 use crate::log::LogError;
@@ -151,7 +151,7 @@ impl ApiError {
             Self::Attest(error) => attest::answer(error),
             Self::Cosign(error) => cosign::answer(error),
             Self::Log(error) => log::answer(error),
-            Self::Control(error) => control_answer(error),
+            Self::Control(error) => fleet::control_answer(error),
             Self::Trust(error) => trust::trust_answer(error),
             Self::Randomness(error) => Answer::internal(error),
             Self::People(error) => people::people_answer(error),
@@ -352,57 +352,5 @@ fn role_code(error: &RoleError) -> &'static str {
         | RoleError::DuplicateKey { .. }
         | RoleError::Unverifiable { .. } => code::SIGNATURE_UNTRUSTED,
         _ => code::PACKAGE_REFUSED,
-    }
-}
-
-fn document_answer(error: &DocumentError) -> Answer {
-    use DocumentError as E;
-    let answer = |status, code| Answer::new(status, code, sentence(error));
-    match error {
-        E::Envelope { .. } | E::PayloadType { .. } | E::Form { .. } | E::Unsigned => {
-            answer(StatusCode::UNPROCESSABLE_ENTITY, code::DOCUMENT_REFUSED)
-        }
-        E::OtherEnvironment { .. } => answer(StatusCode::CONFLICT, code::DOCUMENT_REFUSED)
-            .hint("Is it the registry you meant?"),
-        E::SetStale { .. } => answer(StatusCode::CONFLICT, code::SET_STALE)
-            .hint("Somebody else applied meanwhile. Apply again: the set is signed anew."),
-        E::NoPolicy { .. } => answer(StatusCode::NOT_FOUND, code::NOT_FOUND),
-        E::OtherRevision { .. } => answer(StatusCode::CONFLICT, code::APPROVAL_STALE)
-            .hint("Look at the newest revision and approve that."),
-        E::TooManyApprovals { .. } | E::TooManyRevocations => {
-            answer(StatusCode::CONFLICT, code::DOCUMENT_REFUSED)
-        }
-    }
-}
-
-fn control_answer(error: &ControlError) -> Answer {
-    use ControlError as E;
-    let refused =
-        || Answer::new(StatusCode::UNPROCESSABLE_ENTITY, code::POLICY_REFUSED, sentence(error));
-    match error {
-        E::Envelope { .. } | E::PayloadType { .. } | E::Revision { .. } => refused(),
-        E::EnvelopeText => Answer::new(StatusCode::BAD_REQUEST, code::MALFORMED, sentence(error)),
-        E::NoSuchPackage { .. } | E::OtherIndex(_) => {
-            refused().hint("Plan again, so that the digests are those of the registry.")
-        }
-        E::Document(error) => document_answer(error),
-        E::Assignment { .. } => Answer::internal(error),
-        E::TooMuch { .. } => refused().hint("Narrow the selector, or merge policies."),
-        E::Stale { .. } => Answer::new(StatusCode::CONFLICT, code::POLICY_STALE, sentence(error))
-            .hint("Plan again: somebody else applied a newer revision."),
-        E::TokenRefused => {
-            let message = "This node token is unknown, expired or used up. No node was enrolled.";
-            Answer::new(StatusCode::FORBIDDEN, code::NODE_TOKEN, message)
-                .hint("Make a new one with `skep node token create`.")
-        }
-        E::NameTaken { name } => {
-            let message = format!("A different host is enrolled as {name} already.");
-            Answer::new(StatusCode::CONFLICT, code::NODE_EXISTS, message).hint(
-                "Choose another name. If it is the same host, enrol with the state folder it had.",
-            )
-        }
-        E::Labels { .. } => Answer::new(StatusCode::BAD_REQUEST, code::MALFORMED, sentence(error)),
-        E::Store(error) => store_answer(error),
-        E::Randomness(error) => Answer::internal(error),
     }
 }

@@ -66,11 +66,10 @@ impl FromStr for Pattern {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let whole = text.strip_suffix("/*").unwrap_or(text);
-        if whole.contains('/') {
-            whole.parse().map(Self::Package)
-        } else {
-            whole.parse().map(Self::Namespace)
+        match text.strip_suffix("/*") {
+            Some(namespace) => namespace.parse().map(Self::Namespace),
+            None if text.contains('/') => text.parse().map(Self::Package),
+            None => text.parse().map(Self::Namespace),
         }
     }
 }

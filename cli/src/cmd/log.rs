@@ -39,8 +39,8 @@ Ends with 3 when an alarm stands.")]
 #[derive(clap::Args)]
 struct Trusted {
     /// The log's key, when it should not be taken from the registry at first sight
-    #[arg(long = "log-key", value_name = "KEY", env = "SKEP_LOG_KEY")]
-    key: Option<NoteKey>,
+    #[arg(long, value_name = "KEY", env = "SKEP_LOG_KEY")]
+    log_key: Option<NoteKey>,
 }
 
 pub(crate) async fn run(command: &Command, session: &Session) -> anyhow::Result<()> {

@@ -89,6 +89,6 @@ mod tests {
             envelope: skep_artifact::Digest::of(b""),
         };
         let line = plain(&entry(41, &Entry { at: 0, event }, 60));
-        assert_eq!(line, "      41  policy       revision edge 3  1 min ago\n");
+        assert_eq!(line, "      41  policy       revision edge 3  60 s ago\n");
     }
 }

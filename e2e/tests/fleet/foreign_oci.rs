@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use skep_e2e::process::{self, Background, Finished};
 use skep_e2e::{programs, wait};
@@ -22,7 +23,13 @@ struct World {
 
 impl World {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // podman takes the path of a layout for a name, and names have no capitals.
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
+        let number = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("skep-oci-{}-{number}", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).rand_bytes(0).tempdir().unwrap();
+        // buildah insists that the file it is told of exists.
+        std::fs::write(folder.path().join("auth.json"), "{}").unwrap();
         let (data, address) = (folder.path().join("data"), folder.path().join("address"));
         let program = programs::find("skep-registry").unwrap();
         let mut serve = Command::new(&program);

@@ -156,7 +156,10 @@ fn an_agent_follows_the_root_and_refuses_what_only_signed_up() {
         stranger.public
     );
     shell(&stage, &script).expect_success().unwrap();
-    stage.converged(edge).unwrap();
+    // A started agent reads the repository at once; a running one within minutes.
+    stage.world.nodes[edge].stop_agent().unwrap();
+    stage.world.nodes[edge].start_agent().unwrap();
+    stage.world.nodes[edge].wait_until_it_takes_back(&stage.world.operator).unwrap();
 
     // A reboot of the agent without a registry: what was accepted stays, and what is known is known.
     stage.world.registry.stop().unwrap();

@@ -24,7 +24,8 @@ async fn world(issuer: &Issuer, folder: &tempfile::TempDir) -> World {
 /// As much of a browser as a login takes: cookies, and no redirects by itself.
 struct Browser {
     http: reqwest::Client,
-    cookies: BTreeMap<String, String>,
+    /// By name and path, as browsers keep them apart.
+    cookies: BTreeMap<(String, String), String>,
 }
 
 impl Browser {
@@ -35,13 +36,24 @@ impl Browser {
     }
 
     async fn send(&mut self, request: reqwest::RequestBuilder) -> Response {
+        let mut request = request.build().unwrap();
+        let at = request.url().path().to_owned();
+        let fitting = self.cookies.iter().filter(|((_, path), _)| at.starts_with(path.as_str()));
         let held: Vec<String> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let answer = request.header("cookie", held.join("; ")).send().await.unwrap();
+            fitting.map(|((name, _), value)| format!("{name}={value}")).collect();
+        request.headers_mut().insert("cookie", held.join("; ").parse().unwrap());
+        let answer = self.http.execute(request).await.unwrap();
         for cookie in answer.headers().get_all("set-cookie") {
-            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), value.to_owned());
+            let mut parts = cookie.to_str().unwrap().split(';').map(str::trim);
+            let (name, value) = parts.next().unwrap().split_once('=').unwrap();
+            let path = parts
+                .find_map(|part| part.to_lowercase().strip_prefix("path=").map(|_| &part[5..]));
+            let key = (name.to_owned(), path.unwrap_or("/").to_owned());
+            if value.is_empty() {
+                self.cookies.remove(&key);
+            } else {
+                self.cookies.insert(key, value.to_owned());
+            }
         }
         answer
     }

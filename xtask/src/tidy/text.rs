@@ -71,6 +71,8 @@ fn header(file: &SourceFile, findings: &mut Vec<String>) {
 fn sql_stays_home(file: &SourceFile, findings: &mut Vec<String>) {
     let exempt = file.path.starts_with(SQL_HOME)
         || file.path.contains("/tests/")
+        // The drills play a registry's owner, who changes its database behind its back.
+        || file.path == "e2e/src/drill.rs"
         || file.path == "xtask/src/tidy/text.rs";
     if exempt || !file.path.contains("/src/") {
         return;

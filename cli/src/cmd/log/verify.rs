@@ -46,7 +46,7 @@ struct Verified {
 }
 
 pub(super) async fn run(args: &Args, client: &Client, session: &Session) -> anyhow::Result<()> {
-    let named = args.trusted.key.as_ref();
+    let named = args.trusted.log_key.as_ref();
     let mut log = SeenLog::open(client, &session.settings, named, session.out).await?;
     let seen_before = log.memory.size;
     let checkpoint = log.newest(client).await?;

@@ -44,7 +44,7 @@ struct Line<'a> {
 }
 
 pub(super) async fn run(args: &Args, client: &Client, session: &Session) -> anyhow::Result<()> {
-    let named = args.trusted.key.as_ref();
+    let named = args.trusted.log_key.as_ref();
     let mut log = SeenLog::open(client, &session.settings, named, session.out).await?;
     let (mut next, mut printed) = (args.since, 0);
     loop {

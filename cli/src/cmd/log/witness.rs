@@ -58,7 +58,7 @@ pub(super) async fn run(args: &Args, client: &Client, session: &Session) -> anyh
         let shown = serde_json::json!({ "key": own.to_string() });
         return session.out.result(&shown, || format!("{own}\n"));
     }
-    let named = args.trusted.key.as_ref();
+    let named = args.trusted.log_key.as_ref();
     let mut log = SeenLog::open(client, &session.settings, named, session.out).await?;
     let mut last = None;
     loop {
