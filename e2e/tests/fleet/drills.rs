@@ -6,7 +6,6 @@ use skep_e2e::drill::{self, Drill};
 fn every_attempt_holds(drill: Drill, at_least: usize) {
     let attempts = drill::perform(drill).unwrap();
     let table = drill::table(&attempts);
-    eprintln!("{table}");
     assert!(attempts.len() >= at_least, "{table}");
     assert!(attempts.iter().all(|attempt| attempt.holds && attempt.kept), "{table}");
 }

@@ -90,14 +90,18 @@ impl Node {
         let approvals = &ledger.operators.approvals;
         let read = envelope::read_all(policy, &offered.policies, &ledger.floors, approvals);
         let signed: BTreeSet<Digest> = read.payloads.iter().copied().collect();
-        let assignment = notices::judge_assignment(
-            &self.parts.me,
-            offered.assignment.as_deref(),
-            offered.generation.0,
-            &signed,
-            &ledger.floors,
-            now,
-        )?;
+        // Where nobody may sign, nothing is accepted, and each revision is refused with advice on whom to accept.
+        let assignment = match policy.operator() {
+            None => None,
+            Some(_) => notices::judge_assignment(
+                &self.parts.me,
+                offered.assignment.as_deref(),
+                offered.generation.0,
+                &signed,
+                &ledger.floors,
+                now,
+            )?,
+        };
         let set = notices::set_of(policy, &ledger.floors, &ledger.operators);
         let (candidates, too_low) = high_enough(read.candidates, set.as_ref());
         let acceptance = accept(&ledger.accepted, &candidates);

@@ -124,7 +124,8 @@ fn an_assignment_that_does_not_count_changes_nothing_and_is_named() {
     with_a_running_policy(&trusting(), |host, node, running| {
         let other = revised(&running.fw, vec![running.answer.member("guard", 10, PASS)]);
         let (beside, stranger) = (same_set(), Digest::of(b"nobody signed this"));
-        let cases: [(&str, fn(&mut Assignment, Digest), &str); 6] = [
+        type Change = fn(&mut Assignment, Digest);
+        let cases: [(&str, Change, &str); 6] = [
             ("another node's", |a, _| a.node = "edge-2".into(), "assignment.other_node"),
             ("expired", |a, _| (a.issued_at, a.expires_at) = (NOW - 99, NOW), "assignment.expired"),
             ("too long", |a, _| a.expires_at = NOW + 9999, "assignment.lifetime"),

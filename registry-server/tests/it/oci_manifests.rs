@@ -305,7 +305,7 @@ async fn what_was_published_is_not_moved_replaced_or_deleted_and_what_is_pushed_
     for child in index["manifests"].as_array().unwrap() {
         let digest = child["digest"].as_str().unwrap();
         let blob = package.blobs.others.iter().find(|b| b.digest.to_string() == digest).unwrap();
-        mirror.put_bytes(digest, &blob.media_type, blob.bytes.clone()).await.expect(201);
+        mirror.put_bytes(digest, blob.media_type, blob.bytes.clone()).await.expect(201);
     }
     mirror.put_bytes("1.0.0", INDEX, package.blobs.index.bytes.clone()).await.expect(201);
     let anyone = world.anonymous();

@@ -85,7 +85,11 @@ impl Browser {
                         "prompt=consent"
                     };
                     let answer = self.post(&url, form).await;
-                    answer.headers()["location"].to_str().unwrap().to_owned()
+                    let location = answer.headers().get("location").cloned();
+                    let Some(location) = location else {
+                        panic!("{url} showed {page} and answered {:?}", answer.text().await)
+                    };
+                    location.to_str().unwrap().to_owned()
                 }
             };
             if next.starts_with(REGISTRY) {
