@@ -27,7 +27,7 @@ pub struct ServeFlags {
     /// (SKEP_REGISTRY_HOSTS, separated by commas)
     #[arg(long = "host", value_name = "NAME")]
     pub hosts: Vec<String>,
-    /// Address clients use when a proxy stands before the server, like https://registry.example
+    /// Address clients use when a proxy stands before the server, like `https://registry.example`
     /// (SKEP_REGISTRY_PUBLIC_URL)
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,

@@ -40,7 +40,7 @@ async fn a_yanked_version_steps_back_from_the_listing_and_stays_where_it_is_name
     let shown = anyone.package(name).await.unwrap();
     assert_eq!(shown.summary.version, old.version);
     assert_eq!(shown.summary.description, "Older words");
-    assert_eq!(found(&anyone, "older").await, std::slice::from_ref(&name));
+    assert_eq!(found(&anyone, "older").await, std::slice::from_ref(name));
     assert!(found(&anyone, "newer").await.is_empty());
     let detail = anyone.version(name, version).await.unwrap();
     assert!(detail.summary.yanked);
