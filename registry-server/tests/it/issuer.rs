@@ -91,6 +91,20 @@ impl Issuer {
         }
     }
 
+    /// An issuer whose pages a browser walks through. The library wants Node 22 for them: on older releases some
+    /// walks end with its `server_error`.
+    pub(crate) async fn start_with_pages(test: &'static str) -> Option<Self> {
+        let said = Command::new("node").arg("--version").output().ok();
+        let said =
+            said.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+        let major = said.trim().trim_start_matches('v').split('.').next();
+        if major.and_then(|text| text.parse::<u32>().ok()).is_none_or(|major| major < 22) {
+            skipped(test, "the issuer's pages need Node 22");
+            return None;
+        }
+        Self::start(test).await
+    }
+
     /// A token of a job, or a forged one.
     pub(crate) async fn sign(&self, wish: &Value) -> String {
         let answer =

@@ -107,7 +107,7 @@ fn at(world: &World, url: &str) -> String {
 
 #[tokio::test]
 async fn somebody_logs_in_by_an_issuer_and_is_the_same_the_next_time() {
-    let Some(issuer) = Issuer::start("oidc login").await else { return };
+    let Some(issuer) = Issuer::start_with_pages("oidc login").await else { return };
     let folder = tempfile::tempdir().unwrap();
     let world = world(&issuer, &folder).await;
     let mut names = Vec::new();
