@@ -135,6 +135,25 @@ async fn somebody_logs_in_by_an_issuer_and_is_the_same_the_next_time() {
     assert_eq!(names, ["anna", "anna"]);
 }
 
+#[tokio::test]
+async fn an_identity_is_known_by_issuer_and_subject_and_never_by_a_name() {
+    let Some(issuer) = Issuer::start_with_pages("oidc linking").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&issuer, &folder).await;
+    // Somebody here is called as the person at the issuer: another account, until it says so.
+    let anna = person(&world, "anna").await;
+    let mut browser = Browser::new();
+    let left = browser.get(&format!("{}/v1/oidc/corp/login", world.address)).await;
+    let begin = left.headers()["location"].to_str().unwrap().to_owned();
+    let back = browser.through(&issuer, &begin).await;
+    assert_eq!(browser.get(&at(&world, &back)).await.status(), StatusCode::SEE_OTHER);
+    let who: Value =
+        browser.get(&format!("{}/v1/whoami", world.address)).await.json().await.unwrap();
+    let name = who["account"]["name"].as_str().unwrap();
+    assert!(name.starts_with("user-"), "{name}");
+    assert!(anna.whoami().await.unwrap().account.unwrap().namespaces.is_empty());
+}
+
 async fn trusted(world: &World) -> (Client, Namespace) {
     let anna = person(world, "anna").await;
     let namespace: Namespace = "acme".parse().unwrap();
