@@ -33,9 +33,13 @@ const provider = new Provider(issuer, {
   claims: { openid: ["sub"], profile: ["preferred_username"] },
   conformIdTokenClaims: false,
   async findAccount(_, id) {
-    return { accountId: `subject-of-${id}`, claims: async () => ({ sub: `subject-of-${id}`, preferred_username: id }) };
+    // Whoever logs in types the subject, so that subject and name differ.
+    const name = id.replace("subject-of-", "");
+    return { accountId: id, claims: async () => ({ sub: id, preferred_username: name }) };
   },
 });
+// What went wrong inside is told to whoever reads the test's output; its pages say only "server_error".
+provider.on("server_error", (_, error) => console.error("issuer:", error));
 const answer = provider.callback();
 
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");

@@ -29,7 +29,7 @@ fn tools() -> Option<PathBuf> {
     Some(cache.join("skep/tools"))
 }
 
-/// Says that a test could not run, where the run counts that.
+/// Says that the test of this name in `oidc.rs` could not run, where the run counts that.
 fn skipped(test: &str, why: &str) {
     if let Some(path) = std::env::var_os("SKEP_SKIPPED_FILE") {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
@@ -71,7 +71,6 @@ impl Issuer {
                 .current_dir(folder)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
-                .stderr(Stdio::null())
                 .spawn()
                 .map_err(|e| format!("node: {e}"))?;
             let mut url = String::new();
@@ -89,20 +88,6 @@ impl Issuer {
                 None
             }
         }
-    }
-
-    /// An issuer whose pages a browser walks through. The library wants Node 22 for them: on older releases some
-    /// walks end with its `server_error`.
-    pub(crate) async fn start_with_pages(test: &'static str) -> Option<Self> {
-        let said = Command::new("node").arg("--version").output().ok();
-        let said =
-            said.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
-        let major = said.trim().trim_start_matches('v').split('.').next();
-        if major.and_then(|text| text.parse::<u32>().ok()).is_none_or(|major| major < 22) {
-            skipped(test, "the issuer's pages need Node 22");
-            return None;
-        }
-        Self::start(test).await
     }
 
     /// A token of a job, or a forged one.

@@ -80,7 +80,7 @@ impl Browser {
                 None => {
                     let page = answer.text().await.unwrap();
                     let form = if page.contains("name=\"login\"") {
-                        "prompt=login&login=anna&password=any"
+                        "prompt=login&login=subject-of-anna&password=any"
                     } else {
                         "prompt=consent"
                     };
@@ -107,7 +107,11 @@ fn at(world: &World, url: &str) -> String {
 
 #[tokio::test]
 async fn somebody_logs_in_by_an_issuer_and_is_the_same_the_next_time() {
-    let Some(issuer) = Issuer::start_with_pages("oidc login").await else { return };
+    let Some(issuer) =
+        Issuer::start("somebody_logs_in_by_an_issuer_and_is_the_same_the_next_time").await
+    else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let world = world(&issuer, &folder).await;
     let mut names = Vec::new();
@@ -137,7 +141,11 @@ async fn somebody_logs_in_by_an_issuer_and_is_the_same_the_next_time() {
 
 #[tokio::test]
 async fn an_identity_is_known_by_issuer_and_subject_and_never_by_a_name() {
-    let Some(issuer) = Issuer::start_with_pages("oidc linking").await else { return };
+    let Some(issuer) =
+        Issuer::start("an_identity_is_known_by_issuer_and_subject_and_never_by_a_name").await
+    else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let world = world(&issuer, &folder).await;
     // Somebody here is called as the person at the issuer: another account, until it says so.
@@ -189,7 +197,11 @@ fn with(mut job: Value, changes: Value) -> Value {
 
 #[tokio::test]
 async fn a_job_publishes_what_it_is_trusted_with_once_for_each_of_its_tokens() {
-    let Some(issuer) = Issuer::start("trusted publishing").await else { return };
+    let Some(issuer) =
+        Issuer::start("a_job_publishes_what_it_is_trusted_with_once_for_each_of_its_tokens").await
+    else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let world = world(&issuer, &folder).await;
     let (anna, namespace) = trusted(&world).await;
@@ -221,7 +233,11 @@ async fn a_job_publishes_what_it_is_trusted_with_once_for_each_of_its_tokens() {
 
 #[tokio::test]
 async fn tokens_that_are_forged_stale_or_meant_for_others_are_refused() {
-    let Some(issuer) = Issuer::start("trusted publishing, attacks").await else { return };
+    let Some(issuer) =
+        Issuer::start("tokens_that_are_forged_stale_or_meant_for_others_are_refused").await
+    else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let world = world(&issuer, &folder).await;
     trusted(&world).await;
