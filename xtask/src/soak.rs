@@ -76,7 +76,8 @@ fn flood(
             .with_context(|| format!("{} could not be made", folder.display()))?;
     }
     let mut tests = run::cargo(&workspace.root);
-    tests.args(["test", "--package", "skep-chain-dispatcher", "--test", "kernel", "--"]);
+    tests.args(["test", "--package", "skep-chain-dispatcher", "--test", "kernel"]);
+    tests.args(["--profile", "optimised-tests", "--"]);
     tests.arg(arguments.filter.as_deref().unwrap_or("flood::"));
     tests.arg(format!("--test-threads={jobs}"));
     tests.env("SKEP_SOAK_REPORT", kept);

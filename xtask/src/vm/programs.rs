@@ -46,7 +46,7 @@ fn built(
     let mut cargo = run::cargo(&workspace.root);
     cargo.args(arguments).args(["--no-run", "--message-format", "json-render-diagnostics"]);
     if let Build::Optimised = build {
-        cargo.args(["--profile", "vm"]);
+        cargo.args(["--profile", "optimised-tests"]);
     }
     cargo.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = cargo.output().context("cargo could not be started")?;
