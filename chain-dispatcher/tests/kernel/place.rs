@@ -339,7 +339,7 @@ pub(crate) fn member(name: &str, priority: u32, source: &str, program: &str, hoo
     member_of(name, priority, compile(source), program, hook)
 }
 
-/// A member out of an object that is compiled already.
+/// A member out of an object that is compiled already, with the defaults of its hook.
 pub(crate) fn member_of(
     name: &str,
     priority: u32,
@@ -348,27 +348,25 @@ pub(crate) fn member_of(
     hook: Hook,
 ) -> Member {
     Member {
+        policy: "test".to_owned(),
+        name: name.to_owned(),
         program: program.to_owned(),
         object,
+        priority,
+        proceed_on: VerdictSet::default_for(hook),
+        mode: Mode::Enforce,
+        failure: Failure::Closed,
         config: EncodedConfig::default(),
-        ..answering(hook, name, priority, 2)
+        migrations: BTreeMap::new(),
     }
 }
 
 /// A member that answers `answer`, with the defaults of its hook.
 pub(crate) fn answering(hook: Hook, name: &str, priority: u32, answer: i32) -> Member {
-    Member {
-        policy: "test".to_owned(),
-        name: name.to_owned(),
-        program: if hook == Hook::Xdp { "on_xdp" } else { "on_tc" }.to_owned(),
-        object: compile(ANSWER),
-        priority,
-        proceed_on: VerdictSet::default_for(hook),
-        mode: Mode::Enforce,
-        failure: Failure::Closed,
-        config: global("answer", &answer.to_le_bytes()),
-        migrations: BTreeMap::new(),
-    }
+    let program = if hook == Hook::Xdp { "on_xdp" } else { "on_tc" };
+    let mut member = member_of(name, priority, compile(ANSWER), program, hook);
+    member.config = global("answer", &answer.to_le_bytes());
+    member
 }
 
 pub(crate) fn global(name: &str, value: &[u8]) -> EncodedConfig {
