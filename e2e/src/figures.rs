@@ -113,7 +113,8 @@ fn processor_ticks(pid: u32) -> Result<u64> {
     Ok(field(11)? + field(12)?)
 }
 
-fn resident_kib(pid: u32) -> Result<u64> {
+/// Resident memory of a process, KiB.
+pub(crate) fn resident_kib(pid: u32) -> Result<u64> {
     let status = read(&format!("/proc/{pid}/status"))?;
     let line =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("status has VmRSS")?;

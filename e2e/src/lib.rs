@@ -10,6 +10,7 @@ pub mod drill;
 pub mod figures;
 pub mod interrupt;
 pub mod kernel;
+pub mod load;
 pub mod namespace;
 pub mod node;
 pub mod operator;

@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: builds optimised programs, measures the road and the chain, and prints a section for each; `--write`
+//! `cargo xtask bench`: builds optimised programs, measures the road, the chain and the registry, and prints a section for each; `--write`
 //! keeps them in `docs/benchmarks.md`. Refuses to judge the figures and to know how they are taken.
 
 mod chain;
 mod libxdp;
+mod registry;
 mod road;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum What {
     Chain,
     /// Our chains against libxdp's own, inside Debian's kernels.
     Libxdp,
+    /// Manifests and blobs beside docker-registry, publishes, searches, memory.
+    Registry,
 }
 
 pub(crate) fn perform(workspace: &Workspace, arguments: &BenchArguments) -> Result<ExitCode> {
@@ -58,6 +61,9 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &BenchArguments) -> Resu
     }
     if wanted(What::Libxdp) {
         sections.push(("libxdp", libxdp::measure(workspace)?));
+    }
+    if wanted(What::Registry) {
+        sections.push(("registry", registry::measure(workspace)?));
     }
     for (name, section) in sections {
         say::text(&section);

@@ -79,6 +79,13 @@ const NEEDS: &[Need] = &[
         purpose: "clients from PyPI that others wrote",
     },
     Need {
+        sign: Sign::Program("docker-registry"),
+        package: "docker-registry",
+        purpose: "the registry that ours is measured beside",
+    },
+    Need { sign: Sign::Program("wrk"), package: "wrk", purpose: "load of HTTP" },
+    Need { sign: Sign::Program("sqlite3"), package: "sqlite3", purpose: "making a database large" },
+    Need {
         sign: Sign::Program("curl"),
         package: "curl",
         purpose: "an HTTP client that others wrote",

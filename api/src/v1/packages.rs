@@ -47,7 +47,7 @@ pub struct PackagePage {
     /// Pass as `after` to get the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// How many packages match in all.
+    /// How many packages match in all. A search looks at 5,000 matches of its words, the newest, and at 1,000 names.
     pub total: u64,
 }
 

@@ -67,33 +67,28 @@ struct ListedRow {
     #[sqlx(flatten)]
     package: PackageRow,
     published_at: i64,
+    total: i64,
 }
 
 impl Store {
-    /// One page: the best match first, the newest first among equals.
+    /// One page: the best match first, the newest first among equals. Of a search, `total` counts
+    /// what was ranked.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn list(&self, listing: &Listing) -> Result<Page, StoreError> {
-        let mut count = Sql::new("SELECT count(*) ");
-        push_matching(&mut count, self.dialect, listing);
-        let total: i64 =
-            count.scalar().fetch_one(&self.read).await.map_err(failed("count packages"))?;
-
-        let mut select = Sql::new(
-            "SELECT p.id, m.rank, p.name, p.version, p.description, p.license, p.hooks, \
-             p.lowest_kernel, p.signed_by, p.published_at, p.deprecated, p.deprecated_for ",
-        );
-        push_matching(&mut select, self.dialect, listing);
-        if let Some(after) = listing.after {
-            select.push(" AND (m.rank, -p.published_at, -p.id) > (").bind(after.rank);
-            select.push(", ").bind(-after.published_at).push(", ").bind(-after.id).push(")");
-        }
-        // One more than asked for tells whether there is a next page.
-        select.push(" ORDER BY m.rank, p.published_at DESC, p.id DESC LIMIT ");
-        select.bind(i64::from(listing.limit) + 1);
-        let mut rows: Vec<ListedRow> =
-            select.rows().fetch_all(&self.read).await.map_err(failed("list packages"))?;
+        let mut rows: Vec<ListedRow> = page(self.dialect, listing)
+            .rows()
+            .fetch_all(&self.read)
+            .await
+            .map_err(failed("list packages"))?;
+        let total = match rows.first() {
+            Some(row) => row.total,
+            None => {
+                let count = count(self.dialect, listing);
+                count.scalar().fetch_one(&self.read).await.map_err(failed("count packages"))?
+            }
+        };
         let more = rows.len() > listing.limit as usize;
         rows.truncate(listing.limit as usize);
         let cursor =
@@ -102,6 +97,43 @@ impl Store {
         let packages: Result<_, _> = rows.into_iter().map(|row| row.package.read()).collect();
         Ok(Page { packages: packages?, next, total: unsigned("count", total)? })
     }
+}
+
+fn count(dialect: Dialect, listing: &Listing) -> Sql {
+    let mut count = Sql::new("SELECT count(*) ");
+    push_matching(&mut count, dialect, listing);
+    count
+}
+
+/// Rows of a page, each with the total beside it. What words find is looked for once; without words
+/// the page comes in the order of an index, and counting all is quicker than sorting them.
+fn page(dialect: Dialect, listing: &Listing) -> Sql {
+    let mut select = Sql::default();
+    if listing.words.is_some() {
+        select.push("WITH found AS MATERIALIZED (SELECT p.id, m.rank ");
+        push_matching(&mut select, dialect, listing);
+        select.push(") ");
+    }
+    select.push(
+        "SELECT p.id, m.rank, p.name, p.version, p.description, p.license, p.hooks, \
+         p.lowest_kernel, p.signed_by, p.published_at, p.deprecated, p.deprecated_for, ",
+    );
+    if listing.words.is_some() {
+        select.push("(SELECT count(*) FROM found) AS total FROM found m JOIN packages p ON p.id = m.id WHERE 1 = 1");
+    } else {
+        select.push("(SELECT count(*) ");
+        push_matching(&mut select, dialect, listing);
+        select.push(") AS total ");
+        push_matching(&mut select, dialect, listing);
+    }
+    if let Some(after) = listing.after {
+        select.push(" AND (m.rank, -p.published_at, -p.id) > (").bind(after.rank);
+        select.push(", ").bind(-after.published_at).push(", ").bind(-after.id).push(")");
+    }
+    // One more than asked for tells whether there is a next page.
+    select.push(" ORDER BY m.rank, p.published_at DESC, p.id DESC LIMIT ");
+    select.bind(i64::from(listing.limit) + 1);
+    select
 }
 
 /// `FROM … WHERE …`: what both the page and its total are made of.

@@ -13,6 +13,12 @@ const WORD_CHARS_MAX: usize = 64;
 /// Words of one text that PostgreSQL's index keeps with their places; it counts up to 16,383.
 const PLACES_MAX: usize = 4_096;
 
+/// Matches of words that are ranked, the newest first: a word that more packages have tells little
+/// about any of them, and ranking takes a few microseconds each.
+const RANKED_MAX: i64 = 5_000;
+/// Packages found by a part of their name only; they come last, without a rank among themselves.
+const NAMED_MAX: i64 = 1_000;
+
 /// What of a package can be found by words.
 pub(super) struct SearchTexts {
     pub(super) name: String,
@@ -154,16 +160,18 @@ async fn put_tsvector(
 }
 
 /// Goes on with a table `(id, rank)` of the packages that words find. The better a match, the
-/// lower its rank; a name that holds the whole query counts when no word begins like it.
+/// lower its rank; a name that holds the whole query counts when no word begins like it. At most
+/// [`RANKED_MAX`] and [`NAMED_MAX`] of each are looked at.
 pub(super) fn push_matches(sql: &mut Sql, dialect: Dialect, words: &Words) {
-    sql.push("(SELECT id, min(rank) AS rank FROM (");
+    sql.push("(SELECT id, min(rank) AS rank FROM (SELECT id, rank FROM (");
     match dialect {
         Dialect::Sqlite => sql
             .push(
                 "SELECT rowid AS id, bm25(package_search, 10.0, 3.0, 5.0) AS rank \
                  FROM package_search WHERE package_search MATCH ",
             )
-            .bind(words.to_fts5()),
+            .bind(words.to_fts5())
+            .push(" ORDER BY rowid DESC LIMIT "),
         // Weights from D to A, in the proportion of those of SQLite.
         Dialect::Postgres => sql
             .push(
@@ -172,11 +180,14 @@ pub(super) fn push_matches(sql: &mut Sql, dialect: Dialect, words: &Words) {
                  FROM package_search, CAST(",
             )
             .bind(words.to_tsquery())
-            .push(" AS tsquery) query WHERE document @@ query"),
+            .push(" AS tsquery) query WHERE document @@ query ORDER BY package_id DESC LIMIT "),
     };
-    sql.push(" UNION ALL SELECT id, CAST(0.0 AS DOUBLE PRECISION) AS rank FROM packages WHERE name LIKE ")
+    sql.bind(RANKED_MAX)
+        .push(") ranked UNION ALL SELECT id, rank FROM (SELECT id, CAST(0.0 AS DOUBLE PRECISION) AS rank FROM packages WHERE name LIKE ")
         .bind(words.like.clone())
-        .push(" ESCAPE '\\') found GROUP BY id)");
+        .push(" ESCAPE '\\' LIMIT ")
+        .bind(NAMED_MAX)
+        .push(") named) found GROUP BY id)");
 }
 
 #[cfg(test)]

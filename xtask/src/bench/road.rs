@@ -18,7 +18,9 @@ pub(super) fn measure(workspace: &Workspace) -> Result<String> {
     let machine = Machine::look(&workspace.root)?;
     let folder = workspace.programs(Profile::Release.folder());
     let mut figures = Command::new(folder.join("skep-figures"));
-    let road = run::captured(figures.current_dir(&workspace.root).env("SKEP_BIN_DIR", &folder))?;
+    let road = run::captured(
+        figures.arg("road").current_dir(&workspace.root).env("SKEP_BIN_DIR", &folder),
+    )?;
     section(&machine, &parsed(&road)?)
 }
 
