@@ -1,4 +1,4 @@
-//! What should run where, and how it gets there: selectors, policies, chains, plans.
+//! What should run where, and how it gets there: selectors, policies, chains, plans, rollouts.
 //!
 //! PURE: this crate knows no HTTP, SQL, clock, randomness or kernel. Time and identity are arguments.
 
@@ -10,6 +10,7 @@ pub mod ids;
 pub mod observed;
 pub mod plan;
 pub mod policy;
+pub mod rollout;
 pub mod selector;
 
 pub use desired::{DesiredChain, DesiredMember, compose};

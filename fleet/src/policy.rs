@@ -11,6 +11,7 @@ pub use resolve::{ProgramDefaults, ResolvedPackage};
 
 use crate::how::{AttachMode, Backend, How};
 use crate::ids::{MemberName, PolicyName};
+use crate::rollout::RolloutPlan;
 use crate::selector::Selector;
 use serde::{Deserialize, Serialize};
 use skep_artifact::config::ConfigValues;
@@ -46,6 +47,9 @@ pub struct PolicyDocument {
     /// Whose agreement waves need.
     #[serde(default)]
     pub approval: Option<ApprovalRule>,
+    /// The name of the strategy by which a new revision goes to its nodes; to all at once when it names none.
+    #[serde(default)]
+    pub strategy: Option<String>,
 }
 
 /// The `kind:` line of a policy document.
@@ -190,6 +194,9 @@ pub struct PolicyRevision {
     /// Whose agreement waves need; a node refuses a wave that lacks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalRule>,
+    /// The waves in which it goes to its nodes; to all at once without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutPlan>,
 }
 
 /// One program of a signed revision.
@@ -239,8 +246,8 @@ impl PolicyRevision {
     /// The signed tombstone that takes this policy off every node.
     #[must_use]
     pub fn tombstone(&self, revision: u64) -> Self {
-        let (programs, fallback, approval) = (Vec::new(), None, None);
-        Self { revision, removed: true, programs, fallback, approval, ..self.clone() }
+        let (programs, fallback, approval, rollout) = (Vec::new(), None, None, None);
+        Self { revision, removed: true, programs, fallback, approval, rollout, ..self.clone() }
     }
 
     /// Refuses revisions that mean nothing or contradict themselves.

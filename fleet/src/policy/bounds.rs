@@ -2,6 +2,7 @@
 //! Refuses to know who signed and who agreed: that is `trust`.
 
 use super::{PROGRAMS_MAX, PinnedProgram, PolicyDocument, PolicyError, PolicyRevision};
+use crate::rollout::StrategyError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -49,7 +50,7 @@ pub enum BoundsError {
     FallbackNotEarlier { found: u64, revision: u64 },
     #[error("its fallback uses a member name twice")]
     FallbackTwice,
-    #[error("it is a tombstone and yet names a fallback or asks for approval")]
+    #[error("it is a tombstone and yet names a fallback or waves, or asks for approval")]
     Tombstone,
     #[error(
         "it asks for the approval of {by} operators before {waves} waves; 1 to {APPROVERS_MAX} operators and 1 to {APPROVED_WAVES_MAX} waves with names of at most {WAVE_BYTES_MAX} bytes are allowed"
@@ -57,6 +58,10 @@ pub enum BoundsError {
     Approval { by: u32, waves: usize },
     #[error("it wants to fall back to the revision before, which is on another hook")]
     OtherHook,
+    #[error("its waves cannot be used: {source}")]
+    Rollout { source: StrategyError },
+    #[error("it asks for approval before the wave {wave}, which its rollout does not have")]
+    NoSuchWave { wave: String },
 }
 
 impl PolicyRevision {
@@ -67,10 +72,10 @@ impl PolicyRevision {
         Some(Self { programs, fallback: None, ..self.clone() })
     }
 
-    /// Whether two revisions ask for the same; their numbers and what they fall back to aside.
+    /// Whether two revisions ask for the same; their numbers, their waves and what they fall back to aside.
     #[must_use]
     pub fn asks_the_same(&self, other: &Self) -> bool {
-        let bare = |it: &Self| Self { revision: 0, fallback: None, ..it.clone() };
+        let bare = |it: &Self| Self { revision: 0, fallback: None, rollout: None, ..it.clone() };
         bare(self) == bare(other) && self.fallback.is_some() == other.fallback.is_some()
     }
 
@@ -83,8 +88,18 @@ impl PolicyRevision {
     }
 
     fn bounds_fault(&self) -> Option<BoundsError> {
-        if self.removed && (self.fallback.is_some() || self.approval.is_some()) {
+        let more = self.fallback.is_some() || self.approval.is_some() || self.rollout.is_some();
+        if self.removed && more {
             return Some(BoundsError::Tombstone);
+        }
+        if let Some(plan) = &self.rollout {
+            if let Err(source) = plan.check() {
+                return Some(BoundsError::Rollout { source });
+            }
+            let mut asked = self.approval.iter().flat_map(|rule| &rule.before);
+            if let Some(wave) = asked.find(|asked| !plan.waves.iter().any(|w| w.name == **asked)) {
+                return Some(BoundsError::NoSuchWave { wave: wave.clone() });
+            }
         }
         let approval = self.approval.as_ref().and_then(|rule| {
             let (by, waves) = (rule.by, rule.before.len());

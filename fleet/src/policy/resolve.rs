@@ -48,6 +48,7 @@ impl PolicyDocument {
             programs: programs.collect::<Result<_, _>>()?,
             fallback: None,
             approval: self.approval.clone(),
+            rollout: None,
         };
         resolved.check()?;
         Ok(resolved)

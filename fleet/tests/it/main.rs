@@ -5,6 +5,10 @@
 mod composing;
 mod conflicts;
 mod diffing;
+mod fleet_of;
 mod planning;
 mod policies;
+mod promises;
+mod rollouts;
+mod strategies;
 mod wish;

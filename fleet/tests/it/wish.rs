@@ -38,6 +38,7 @@ pub(crate) fn policy(
         attach: Attach::on(InterfaceMatch { patterns }, Hook::Xdp),
         programs,
         fallback: None,
+        rollout: None,
         approval: None,
     }
 }

@@ -156,6 +156,7 @@ pub(crate) fn policy(name: &str, interface: &str, programs: Vec<PinnedProgram>) 
         attach: Attach::on(InterfaceMatch { patterns: vec![interface.to_owned()] }, Hook::Xdp),
         programs,
         fallback: None,
+        rollout: None,
         approval: None,
     }
 }

@@ -36,6 +36,7 @@ fn revision(name: &str, number: u64, role: &str, package: &Package) -> PolicyRev
             config: Default::default(),
         }],
         fallback: None,
+        rollout: None,
         approval: None,
     }
 }
