@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use sha2::{Digest as _, Sha512};
 use skep_api::client::{Client, ClientConfig};
 use skep_artifact::digest::Digest;
 use skep_node_agent::facts;
@@ -14,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a target that are read: the suite's have a few.
 const TARGET_BYTES_MAX: u64 = 64 << 20;
+
+/// Hashes of targets, the preferred one first. Our own repository writes sha256; the suite asks for both.
+const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
 
 #[derive(Parser)]
 struct Cli {
@@ -87,10 +91,7 @@ async fn download(cli: &Cli) -> Result<()> {
             bail!("{name} is too large");
         }
         let out = folder.join(Path::new(name).file_name().context("a target without a name")?);
-        let fits = |bytes: &[u8]| {
-            bytes.len() as u64 == found.length
-                && found.hashes.get("sha256").is_some_and(|hash| *hash == Digest::of(bytes).hex())
-        };
+        let fits = |bytes: &[u8]| bytes.len() as u64 == found.length && has(bytes, &found.hashes);
         if fs::read(&out).is_ok_and(|bytes| fits(&bytes)) {
             continue;
         }
@@ -99,7 +100,8 @@ async fn download(cli: &Cli) -> Result<()> {
         )?["signed"]["consistent_snapshot"]
             .as_bool()
             .unwrap_or(false);
-        let hash = found.hashes.get("sha256").context("no sha256 of the target")?;
+        let hash = ALGORITHMS.iter().find_map(|algorithm| found.hashes.get(*algorithm));
+        let hash = hash.context("no hash of the target that is known here")?;
         let path = match name.rsplit_once('/') {
             _ if !consistent => format!("/{name}"),
             Some((folder, file)) => format!("/{folder}/{hash}.{file}"),
@@ -114,6 +116,19 @@ async fn download(cli: &Cli) -> Result<()> {
         fs::write(out, &bytes)?;
     }
     Ok(())
+}
+
+/// Whether bytes have every hash that is known here, and at least one.
+fn has(bytes: &[u8], hashes: &BTreeMap<String, String>) -> bool {
+    let fits = |algorithm: &&str| {
+        let hash = match *algorithm {
+            "sha256" => Digest::of(bytes).hex(),
+            _ => hex::encode(Sha512::digest(bytes)),
+        };
+        hashes.get(*algorithm).map(|wanted| *wanted == hash)
+    };
+    let known: Vec<bool> = ALGORITHMS.iter().filter_map(fits).collect();
+    !known.is_empty() && known.iter().all(|fits| *fits)
 }
 
 /// Everything in the folder was verified by an earlier run, and is verified again.
@@ -133,4 +148,25 @@ fn keep(folder: &Path, stored: &Stored) -> Result<()> {
         fs::write(folder.join(name), bytes)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_every_hash_that_is_known_here_and_at_least_one() {
+        let (sha256, sha512) = (Digest::of(b"x").hex(), hex::encode(Sha512::digest(b"x")));
+        let check = |hashes: &[(&str, &str)], expected: bool| {
+            let owned = |(name, hash): &(&str, &str)| ((*name).to_owned(), (*hash).to_owned());
+            assert_eq!(has(b"x", &hashes.iter().map(owned).collect()), expected, "{hashes:?}");
+        };
+        check(&[("sha256", &sha256)], true);
+        check(&[("sha512", &sha512)], true);
+        check(&[("sha256", &sha256), ("sha512", &sha512)], true);
+        check(&[("sha256", &sha256), ("sha512", &sha256)], false);
+        check(&[("sha256", &sha256), ("blake3", "00")], true);
+        check(&[("blake3", &sha256)], false);
+        check(&[], false);
+    }
 }

@@ -16,7 +16,10 @@ const PYTHON: &[(&str, &[&str])] = &[
 ];
 
 /// npm packages: a folder for each set, with its `node_modules`.
-const NPM: &[(&str, &[&str])] = &[("tuf-js-6.0.2", &["tuf-js@6.0.2"])];
+const NPM: &[(&str, &[&str])] = &[
+    ("tuf-js-6.0.2", &["tuf-js@6.0.2"]),
+    ("sigstore-js-3.1.0", &["@sigstore/verify@3.1.0", "@sigstore/bundle@4.0.0"]),
+];
 
 /// Installs what is missing. Returns what could not be, each with the reason: tests that want it then say they were skipped.
 pub(crate) fn install(workspace: &Workspace) -> Vec<String> {

