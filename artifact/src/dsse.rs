@@ -258,8 +258,8 @@ impl From<crate::threshold::ThresholdError> for DsseError {
     }
 }
 
-/// `DSSEv1 len(type) type len(payload) payload`, lengths in decimal.
-fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+/// The bytes that are signed: `DSSEv1 len(type) type len(payload) payload`, lengths in decimal.
+pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut message =
         format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     message.extend_from_slice(payload);

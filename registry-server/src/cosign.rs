@@ -1,25 +1,28 @@
-//! What foreign tools can check: the registry's own ECDSA key signs the digest of an index as cosign does, as a manifest
-//! that refers to it. It says that this registry serves these bytes, and no more: who made them says the publisher's
+//! What foreign tools can check: the registry's own ECDSA key signs the digest of an index as cosign does, as manifests
+//! that refer to it. They say that this registry serves these bytes, and no more: who made them says the publisher's
 //! own signature. Refuses to know HTTP.
+
+mod forms;
 
 use crate::app::App;
 use crate::blob::BlobError;
 use crate::clock;
+use crate::oci::name::Repository;
 use crate::store::StoreError;
 use crate::store::cosign::{NewSignature, SignatureBlob};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use forms::{About, Form};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
-use serde_json::json;
 use skep_api::v1::attestations::CosignSignature;
 use skep_artifact::digest::Digest;
-use skep_artifact::json::{JsonError, canonical};
+use skep_artifact::json::JsonError;
 use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
 use skep_artifact::name::{PackageName, Version};
 use std::io::Write as _;
@@ -28,13 +31,8 @@ use std::path::{Path, PathBuf};
 
 /// The secret key (PEM), beside the other secrets.
 const SECRET_FILE: &str = "cosign.key";
-/// The artifact type by which cosign finds signatures among referrers.
-pub const ARTIFACT_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
-const PAYLOAD_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
-const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-const SIGNATURE_ANNOTATION: &str = "dev.cosignproject.cosign/signature";
+/// The artifact types by which tools find signatures among referrers: cosign's own form, and bundles.
+pub const ARTIFACT_TYPES: [&str; 2] = [forms::SIGNATURE_TYPE, forms::BUNDLE_TYPE];
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -98,9 +96,64 @@ impl CosignKey {
         let mut signer = Signer::new(MessageDigest::sha256(), &self.0)?;
         Ok(BASE64.encode(signer.sign_oneshot_to_vec(payload)?))
     }
+
+    /// What a bundle calls the key by: sha256 of its DER, in base64, as cosign has it.
+    fn hint(&self) -> Result<String, CosignError> {
+        Ok(BASE64.encode(Digest::of(&self.0.public_key_to_der()?).as_bytes()))
+    }
 }
 
-/// The signature of a version's index; made and kept when it is asked for the first time.
+/// The manifests by which this registry signs an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manifests {
+    /// Cosign's own form.
+    pub signature: Digest,
+    /// A sigstore bundle.
+    pub bundle: Digest,
+}
+
+/// The signatures of an index; made and kept when they are asked for the first time.
+///
+/// # Errors
+/// [`CosignError`].
+async fn manifests(
+    app: &App,
+    package: &PackageName,
+    version: &Version,
+    index: Digest,
+) -> Result<Manifests, CosignError> {
+    let mut found = [None; 2];
+    for (manifest, artifact_type) in found.iter_mut().zip(ARTIFACT_TYPES) {
+        *manifest = app.store.cosign_manifest(package, &index, artifact_type).await?;
+        if manifest.is_none() {
+            make(app, package, version, index, artifact_type).await?;
+            // Whoever was faster, what is stored is what everybody gets.
+            *manifest = app.store.cosign_manifest(package, &index, artifact_type).await?;
+        }
+    }
+    match found {
+        [Some(signature), Some(bundle)] => Ok(Manifests { signature, bundle }),
+        _ => Err(CosignError::Stored),
+    }
+}
+
+/// The signatures of what a repository calls by this digest; `None` when that is no version's index.
+///
+/// # Errors
+/// [`CosignError`].
+pub async fn of_index(
+    app: &App,
+    repository: &Repository,
+    index: Digest,
+) -> Result<Option<Manifests>, CosignError> {
+    let Ok(package) = repository.as_str().parse::<PackageName>() else { return Ok(None) };
+    match app.store.version_with_index(&package, &index).await? {
+        Some(version) => manifests(app, &package, &version, index).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The signatures of a version's index.
 ///
 /// # Errors
 /// [`CosignError`].
@@ -112,29 +165,29 @@ pub async fn signature(
     let found = app.store.version(&package, &version).await?;
     let Some(found) = found else { return Err(CosignError::NoVersion { package, version }) };
     let index = found.summary.index;
-    if app.store.cosign_manifest(&package, &index).await?.is_none() {
-        make(app, &package, &version, index).await?;
-    }
-    // Whoever was faster, what is stored is what everybody gets.
-    let manifest = app.store.cosign_manifest(&package, &index).await?.ok_or(CosignError::Stored)?;
-    read(app, index, manifest)
+    let manifests = manifests(app, &package, &version, index).await?;
+    read(app, index, manifests)
 }
 
-fn read(app: &App, index: Digest, manifest: Digest) -> Result<CosignSignature, CosignError> {
+fn read(app: &App, index: Digest, manifests: Manifests) -> Result<CosignSignature, CosignError> {
     let limit = MANIFEST_JSON_BYTES_MAX as u64;
-    let bytes = app.blobs.read_blocking(&manifest, limit)?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|_| CosignError::Stored)?;
-    let layer = &value["layers"][0];
-    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    let payload = text(&layer["digest"]).and_then(|digest| digest.parse().ok());
-    let payload = app.blobs.read_blocking(&payload.ok_or(CosignError::Stored)?, limit)?;
-    let signature = text(&layer["annotations"][SIGNATURE_ANNOTATION]);
+    let layer_of = |manifest: &Digest| {
+        let bytes = app.blobs.read_blocking(manifest, limit)?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|_| CosignError::Stored)?;
+        let digest = value["layers"][0]["digest"].as_str().and_then(|text| text.parse().ok());
+        let content = app.blobs.read_blocking(&digest.ok_or(CosignError::Stored)?, limit)?;
+        Ok::<_, CosignError>((value, content))
+    };
+    let (manifest, payload) = layer_of(&manifests.signature)?;
+    let (_, bundle) = layer_of(&manifests.bundle)?;
     Ok(CosignSignature {
         index,
-        manifest,
+        manifest: manifests.signature,
         payload: BASE64.encode(payload),
-        signature: signature.ok_or(CosignError::Stored)?,
+        signature: forms::signature_in(&manifest).ok_or(CosignError::Stored)?,
+        bundle_manifest: manifests.bundle,
+        bundle: BASE64.encode(bundle),
         public_key: app.cosign.public_pem()?,
     })
 }
@@ -144,44 +197,25 @@ async fn make(
     package: &PackageName,
     version: &Version,
     index: Digest,
+    artifact_type: &'static str,
 ) -> Result<(), CosignError> {
-    let payload = canonical(&json!({
-        "critical": {
-            "identity": { "docker-reference": package.to_string() },
-            "image": { "docker-manifest-digest": index },
-            "type": "cosign container image signature",
-        },
-        "optional": { "version": version.to_string() },
-    }))?;
-    let config = canonical(&json!({
-        "architecture": "", "os": "", "config": {},
-        "rootfs": { "type": "layers", "diff_ids": [Digest::of(&payload)] },
-    }))?;
-    let size = app.store.published_size(package, &index).await?.unwrap_or_default();
-    let manifest = canonical(&json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "artifactType": ARTIFACT_TYPE,
-        "config": { "mediaType": CONFIG_TYPE, "digest": Digest::of(&config), "size": config.len() },
-        "layers": [{
-            "mediaType": PAYLOAD_TYPE, "digest": Digest::of(&payload), "size": payload.len(),
-            "annotations": { SIGNATURE_ANNOTATION: app.cosign.sign(&payload)? },
-        }],
-        "subject": { "mediaType": INDEX_TYPE, "digest": index, "size": size },
-    }))?;
+    let index_bytes = app.store.published_size(package, &index).await?.unwrap_or_default();
+    let about = About { package, version, index, index_bytes };
+    let Form { annotations, blobs: made } = match artifact_type {
+        forms::SIGNATURE_TYPE => forms::signature(&about, &|bytes| app.cosign.sign(bytes))?,
+        _ => forms::bundle(&about, &app.cosign.hint()?, &|bytes| app.cosign.sign(bytes))?,
+    };
     let _kept = app.collecting.read().await;
     let mut blobs = Vec::new();
-    for (bytes, media_type) in
-        [(&payload, PAYLOAD_TYPE), (&config, CONFIG_TYPE), (&manifest, MANIFEST_TYPE)]
-    {
-        let digest = Digest::of(bytes);
-        let body = futures::stream::iter([Ok::<_, axum::Error>(Bytes::copy_from_slice(bytes))]);
-        let received = app.blobs.receive(bytes.len() as u64, body).await?;
+    for (bytes, media_type) in made {
+        let (digest, length) = (Digest::of(&bytes), bytes.len() as u64);
+        let body = futures::stream::iter([Ok::<_, axum::Error>(Bytes::from(bytes))]);
+        let received = app.blobs.receive(length, body).await?;
         let size_bytes = app.blobs.keep(received, digest).await?;
         app.store.note_blob(&digest, size_bytes, clock::now()).await?;
         blobs.push(SignatureBlob { digest, media_type, size_bytes });
     }
-    let new = NewSignature { package, version, index, artifact_type: ARTIFACT_TYPE, blobs };
+    let new = NewSignature { package, version, index, artifact_type, annotations, blobs };
     app.store.put_cosign_signature(&new).await?;
     Ok(())
 }

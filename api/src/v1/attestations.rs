@@ -49,7 +49,7 @@ pub struct AttestationList {
     pub attestations: Vec<Attestation>,
 }
 
-/// The registry's own signature of a version's index, in the form of cosign's simple signing.
+/// The registry's own signature of a version's index, in cosign's own form and as a sigstore bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CosignSignature {
@@ -62,6 +62,11 @@ pub struct CosignSignature {
     pub payload: String,
     /// ECDSA P-256 over sha256 of the payload, DER, base64.
     pub signature: String,
+    /// The OCI manifest that carries the bundle and refers to the index.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub bundle_manifest: Digest,
+    /// A sigstore bundle v0.3, base64 of its JSON: an in-toto statement about the index, signed with the same key.
+    pub bundle: String,
     /// The registry's key, PEM.
     pub public_key: String,
 }

@@ -1,6 +1,6 @@
 //! Manifests by which the registry's own key signs an index. Refuses to know keys and signatures.
 
-use super::{Store, StoreError, digest, failed, signed};
+use super::{Store, StoreError, digest, failed, parsed, signed};
 use skep_artifact::digest::Digest;
 use skep_artifact::name::{PackageName, Version};
 
@@ -10,6 +10,8 @@ pub struct NewSignature<'a> {
     pub version: &'a Version,
     pub index: Digest,
     pub artifact_type: &'static str,
+    /// Of the manifest: a JSON object.
+    pub annotations: String,
     pub blobs: Vec<SignatureBlob>,
 }
 
@@ -21,7 +23,27 @@ pub struct SignatureBlob {
 }
 
 impl Store {
-    /// The manifest that signs an index, if it was made.
+    /// The version whose index has this digest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn version_with_index(
+        &self,
+        name: &PackageName,
+        index: &Digest,
+    ) -> Result<Option<Version>, StoreError> {
+        let select = "SELECT v.version FROM versions v JOIN packages p ON p.id = v.package_id \
+             WHERE p.name = $1 AND v.index_digest = $2 ORDER BY v.id LIMIT 1";
+        let found: Option<String> = sqlx::query_scalar(select)
+            .bind(name.to_string())
+            .bind(index.as_bytes().to_vec())
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed("look for a version"))?;
+        found.map(|version| parsed("version", &version)).transpose()
+    }
+
+    /// The manifest of this form that signs an index, if it was made.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -29,13 +51,14 @@ impl Store {
         &self,
         name: &PackageName,
         index: &Digest,
+        artifact_type: &str,
     ) -> Result<Option<Digest>, StoreError> {
         let select = "SELECT b.digest FROM version_blobs b JOIN packages p ON p.id = b.package_id \
              WHERE p.name = $1 AND b.subject = $2 AND b.artifact_type = $3 ORDER BY b.digest LIMIT 1";
         let found: Option<Vec<u8>> = sqlx::query_scalar(select)
             .bind(name.to_string())
             .bind(index.as_bytes().to_vec())
-            .bind(crate::cosign::ARTIFACT_TYPE)
+            .bind(artifact_type.to_owned())
             .fetch_optional(&self.read)
             .await
             .map_err(failed("look for a signature"))?;
@@ -77,7 +100,7 @@ impl Store {
                 .bind(signed("size", blob.size_bytes)?)
                 .bind(manifest.then(index))
                 .bind(manifest.then_some(new.artifact_type))
-                .bind(manifest.then_some("{}"))
+                .bind(manifest.then(|| new.annotations.clone()))
                 .execute(&mut *change)
                 .await
                 .map_err(failed("write a signature"))?;

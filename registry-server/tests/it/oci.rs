@@ -118,7 +118,8 @@ async fn tags_come_in_pages_and_referrers_by_type() {
         .json()
         .await
         .unwrap();
-    assert_eq!(all["manifests"].as_array().unwrap().len(), 2);
+    // Manifest, facts, and the registry's own signatures in two forms.
+    assert_eq!(all["manifests"].as_array().unwrap().len(), 4);
     let wanted = "application%2Fvnd.skep.manifest.v1%2Bjson";
     let filtered =
         crate::world::get(url(&world, &format!("referrers/{index}?artifactType={wanted}")));

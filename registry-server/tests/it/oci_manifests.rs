@@ -294,7 +294,7 @@ async fn what_was_published_is_not_moved_replaced_or_deleted_and_what_is_pushed_
     let reference = digest_of(&signature).to_string();
     repository.put(&reference, IMAGE, &signature).await.expect(201);
     let referrers = repository.get(&format!("referrers/{}", package.index())).await.expect(200);
-    assert_eq!(referrers.json()["manifests"].as_array().unwrap().len(), 3);
+    assert_eq!(referrers.json()["manifests"].as_array().unwrap().len(), 5);
 
     // The same package under another name is content there, and nothing that can be installed.
     let mirror = repository.named("acme/mirror");

@@ -1,6 +1,7 @@
 //! What a repository holds: its tags, and what refers to one of its manifests.
 
 use super::Call;
+use crate::cosign;
 use crate::error::OciError;
 use crate::oci::digest::OciDigest;
 use crate::oci::manifest::{MANIFEST_BYTES_MAX, OCI_INDEX};
@@ -51,6 +52,7 @@ pub(super) async fn referrers(call: &Call, text: &str) -> Result<Response, OciEr
         return Err(OciError::not_allowed("GET, HEAD"));
     }
     let subject: OciDigest = text.parse()?;
+    make_signatures(call, &subject).await;
     let wanted = call.query("artifactType");
     let wanted = wanted.as_deref().filter(|wanted| !wanted.is_empty());
     let after = call.query("after").unwrap_or_default();
@@ -74,6 +76,15 @@ pub(super) async fn referrers(call: &Call, text: &str) -> Result<Response, OciEr
     }
     link(&mut answer, next);
     Ok(answer)
+}
+
+/// Whoever looks for what refers to a version's index finds this registry's signatures; they are made now if nobody asked
+/// before. A registry that cannot make them lists the others all the same.
+async fn make_signatures(call: &Call, subject: &OciDigest) {
+    let OciDigest::Sha256(index) = subject else { return };
+    if let Err(error) = cosign::of_index(&call.app, &call.repository, *index).await {
+        tracing::warn!("no signature of {} {index} could be made: {error}", call.repository);
+    }
 }
 
 /// How many of the referrers go into one answer: few enough that it is no larger than a manifest may be,

@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::serve::{Lasting, look_up, serve};
+use crate::cosign;
 use crate::error::OciError;
 use crate::oci::access::Action;
 use crate::oci::lookups::Sort;
@@ -12,6 +13,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use skep_artifact::digest::Digest;
 use std::time::Duration;
 
 /// How long a manifest may take to arrive: 4 MiB on a line of a megabit a second, twice.
@@ -41,9 +43,31 @@ async fn read(call: &Call, text: &str) -> Result<Response, OciError> {
         Reference::Digest(_) => Lasting::Forever,
     };
     let ask = call.app.store.oci_manifest(&call.repository, &reference);
-    let found = look_up(call, Sort::Manifest, text, ask).await?;
+    let mut found = look_up(call, Sort::Manifest, text, ask).await?;
+    if found.is_none()
+        && let Some(signature) = signature_under(call, &reference).await
+    {
+        let named = Reference::Digest(signature.into());
+        let ask = call.app.store.oci_manifest(&call.repository, &named);
+        found = look_up(call, Sort::Manifest, &signature.to_string(), ask).await?;
+    }
     let found = found.ok_or_else(|| OciError::manifest_unknown(text))?;
     serve(&call.app, &found, lasting, call.method(), &call.parts.headers).await
+}
+
+/// The manifest that an older cosign looks for under a tag made of an index's digest: this registry's own signature,
+/// unless somebody pushed another there.
+async fn signature_under(call: &Call, reference: &Reference) -> Option<Digest> {
+    let Reference::Tag(tag) = reference else { return None };
+    let hex = tag.as_str().strip_prefix("sha256-")?.strip_suffix(".sig")?;
+    let index: Digest = format!("sha256:{hex}").parse().ok()?;
+    match cosign::of_index(&call.app, &call.repository, index).await {
+        Ok(made) => made.map(|manifests| manifests.signature),
+        Err(error) => {
+            tracing::warn!("no signature of {} {index} can be served: {error}", call.repository);
+            None
+        }
+    }
 }
 
 async fn put(call: &Call, text: &str, body: Body) -> Result<Response, OciError> {
