@@ -31,6 +31,14 @@ pub(crate) struct Bundle {
     pub beside: Beside,
 }
 
+/// The release of the kernel of this host, as `uname -r` says it; empty where programs are never run.
+fn this_kernel() -> String {
+    #[cfg(feature = "local")]
+    return rustix::system::uname().release().to_string_lossy().into_owned();
+    #[cfg(not(feature = "local"))]
+    String::new()
+}
+
 impl Bundle {
     /// Every check that a node makes before it loads a package, by a policy and a clock.
     ///
@@ -39,7 +47,8 @@ impl Bundle {
     pub(crate) fn verify(&self, policy: &NodePolicy, now: i64) -> Result<VerifiedPackage, Refusal> {
         let fetched = |digest: &Digest| self.blobs.get(digest);
         let floors = Floors::default();
-        verify_package(policy, &self.role, &fetched, &self.wanted, &floors, now, &self.beside)
+        let beside = Beside { kernel: this_kernel(), ..self.beside.clone() };
+        verify_package(policy, &self.role, &fetched, &self.wanted, &floors, now, &beside)
     }
 
     /// Proves that the package is in the registry's log, which must continue what was seen here before, and keeps the

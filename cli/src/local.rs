@@ -1,6 +1,7 @@
 //! What works on the kernel of this machine: programs that a person runs here, and looking at what
 //! runs. Refuses to know registries; the agent's chains are looked at and never changed.
 
+mod beside;
 pub(crate) mod capability;
 pub(crate) mod content;
 pub(crate) mod host;

@@ -2,9 +2,11 @@
 //! against the package. Refuses to know keys.
 
 mod choice;
+mod revoked;
 
 use crate::exit::Ends;
 use choice::{Choice, NoChoice, choose};
+use revoked::{Revoked, RevokedVersion};
 use skep_api::client::{Client, ClientError};
 use skep_api::v1::packages::VersionDetail;
 use skep_artifact::config::{ConfigError, encode};
@@ -95,6 +97,7 @@ impl Catalogue {
         current: &[PolicyRevision],
     ) -> anyhow::Result<Self> {
         let mut catalogue = Self { found: BTreeMap::new(), warnings: Vec::new() };
+        let revoked = Revoked::of(client.revocations().await?.revocations);
         for document in documents {
             let revision = current.iter().find(|r| r.name == document.name);
             for wish in &document.programs {
@@ -106,9 +109,8 @@ impl Catalogue {
                 let held = pinned.filter(|p| p.name == wish.name).map(|p| (&p.package, &p.version));
                 let held = held.filter(|(package, _)| **package == wish.package.package);
                 let held = held.map(|(_, version)| version).next();
-                let Some((candidate, warnings)) = newest(client, &wish.package, held).await? else {
-                    continue;
-                };
+                let newest = newest(client, &wish.package, held, &revoked).await?;
+                let Some((candidate, warnings)) = newest else { continue };
                 catalogue.found.insert(asked, candidate);
                 for warning in warnings {
                     if !catalogue.warnings.contains(&warning) {
@@ -188,8 +190,9 @@ async fn newest(
     client: &Client,
     range: &PackageRange,
     held: Option<&semver::Version>,
+    revoked: &Revoked,
 ) -> anyhow::Result<Option<(Candidate, Vec<String>)>> {
-    let package = match client.package(&range.package).await {
+    let mut package = match client.package(&range.package).await {
         Ok(package) => package,
         Err(ClientError::Refused { status: 404, .. }) => return Ok(None),
         Err(e @ ClientError::Refused { status: 410, .. }) => {
@@ -203,14 +206,39 @@ async fn newest(
         }
         Err(e) => return Err(e.into()),
     };
-    let Choice { version, warnings } = match choose(&package, &range.versions, held) {
-        Ok(choice) => choice,
-        Err(NoChoice::Nothing) => return Ok(None),
+    // Every node would refuse it: not even what runs already is kept.
+    let taken_out = revoked.take_out(&mut package);
+    let chosen = choose(&package, &range.versions, held);
+    let over = |than: Option<&semver::Version>| passed_over(&taken_out, range, than, held);
+    let Choice { version, warnings } = match chosen {
+        Ok(Choice { version, warnings }) => {
+            Choice { warnings: [over(Some(&version)), warnings].concat(), version }
+        }
+        Err(NoChoice::Nothing) if over(None).is_empty() => return Ok(None),
+        Err(NoChoice::Nothing) => return Err(Ends::refusal(over(None).join(" ")).into()),
         Err(yanked @ NoChoice::Yanked { .. }) => {
             return Err(Ends::refusal(yanked.to_string()).into());
         }
     };
     Ok(Some((candidate(client, range, &version).await?, warnings)))
+}
+
+/// What to say about revoked versions of a range: those that would have been picked before the one that was, and the
+/// one that the policy holds.
+fn passed_over(
+    revoked: &[RevokedVersion],
+    range: &PackageRange,
+    picked: Option<&semver::Version>,
+    held: Option<&semver::Version>,
+) -> Vec<String> {
+    let fits = revoked.iter().filter(|one| range.versions.matches(&one.version));
+    let matters = fits.filter(|one| {
+        picked.is_none_or(|picked| one.version > *picked) || Some(&one.version) == held
+    });
+    let say = |RevokedVersion { version, reason }: &RevokedVersion| {
+        format!("{} {version} is passed over: it was revoked ({reason}).", range.package)
+    };
+    matters.map(say).collect()
 }
 
 async fn candidate(

@@ -354,7 +354,8 @@ impl Agent {
             Ok(pass) => {
                 let changed = !pass.done.is_empty();
                 let packages = pass.missing.clone();
-                let missing = Needed { for_state: self.node.seen(), packages };
+                let revocations_waiting = self.node.revocations_waiting();
+                let missing = Needed { for_state: self.node.seen(), packages, revocations_waiting };
                 self.needed.send_if_modified(|before| {
                     let changed = *before != missing;
                     *before = missing;

@@ -93,6 +93,8 @@ pub struct AskedBeside {
 pub struct Needed {
     pub for_state: Option<Have>,
     pub packages: BTreeSet<NeededPackage>,
+    /// Changes when a revocation came whose signers are not known: the trust metadata is read anew at once.
+    pub revocations_waiting: u64,
 }
 
 /// Fetches whatever is needed, again and again until it is no longer asked for.

@@ -86,6 +86,10 @@ pub struct OperatorLedger {
     /// How many revocations the server handed over; what they say is in the floors, for ever.
     #[serde(default)]
     pub revocations_seen: u64,
+    /// Revocations whose signers this node did not know when they came, as envelopes in base64: the registry's trust
+    /// metadata may name them once it is read anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<String>,
     /// The highest generation of an epoch before: what runs by it is ours.
     #[serde(default)]
     pub superseded: u64,

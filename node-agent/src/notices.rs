@@ -14,13 +14,17 @@ use skep_fleet::{PolicyName, PolicyRevision};
 use skep_trust::assignment::Expected;
 use skep_trust::set::Lacking;
 use skep_trust::{
-    Approval, Floors, NodePolicy, VerifiedAssignment, VerifiedSet, accept_unsigned,
-    verify_approvals, verify_assignment, verify_revocation, verify_set,
+    Approval, Floors, NodePolicy, NotSigned, RevocationRefusal, VerifiedAssignment, VerifiedSet,
+    accept_unsigned, verify_approvals, verify_assignment, verify_revocation, verify_set,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Approvals kept of one revision: more than operators have keys, for several waves.
 const APPROVALS_KEPT_MAX: usize = 256;
+
+/// Revocations that wait until their signers are known. A registry that sends more of them gains nothing: they are those
+/// it could keep back as well.
+const WAITING_MAX: usize = 64;
 
 /// Who this node is to its server.
 #[derive(Debug, Clone)]
@@ -49,13 +53,7 @@ pub fn take(
     let mut taken =
         Taken { floors: floors.clone(), operators: operators.clone(), refused: Vec::new() };
     for envelope in &notices.revocations {
-        match decoded(envelope, "revocation.malformed").and_then(|bytes| {
-            verify_revocation(policy, &bytes, &taken.floors)
-                .map_err(|refusal| refused(refusal.code(), refusal.to_string()))
-        }) {
-            Ok(verified) => taken.floors = taken.floors.raise_revocation(&verified),
-            Err(refusal) => taken.refused.push(refusal),
-        }
+        take_revocation(policy, &mut taken, envelope);
     }
     // A server that was restored has fewer than it had; then it is asked for all of them again.
     taken.operators.revocations_seen = notices.revocations_in_all;
@@ -74,6 +72,51 @@ pub fn take(
     }
     keep_approvals(&mut taken.operators.approvals, &notices.approvals);
     taken
+}
+
+/// Looks again at revocations whose signers were not known, after the trust metadata was read anew. What still does not
+/// count goes on waiting.
+#[must_use]
+pub fn take_waiting(policy: &NodePolicy, floors: &Floors, operators: &OperatorLedger) -> Taken {
+    let (floors, mut operators) = (floors.clone(), operators.clone());
+    let waiting = std::mem::take(&mut operators.waiting);
+    let mut taken = Taken { floors, operators, refused: Vec::new() };
+    for envelope in &waiting {
+        take_revocation(policy, &mut taken, envelope);
+    }
+    taken
+}
+
+fn take_revocation(policy: &NodePolicy, taken: &mut Taken, envelope: &str) {
+    let bytes = match decoded(envelope, "revocation.malformed") {
+        Ok(bytes) => bytes,
+        Err(refusal) => return taken.refused.push(refusal),
+    };
+    match verify_revocation(policy, &bytes, &taken.floors) {
+        Ok(verified) => taken.floors = taken.floors.raise_revocation(&verified),
+        Err(refusal) => {
+            taken.refused.push(refused(refusal.code(), refusal.to_string()));
+            if policy.trust_root().is_some() && may_count_later(&refusal) {
+                let waiting = &mut taken.operators.waiting;
+                if waiting.len() >= WAITING_MAX {
+                    waiting.remove(0);
+                }
+                waiting.push(envelope.to_owned());
+            }
+        }
+    }
+}
+
+/// Whether other keys for the namespace could make it count, or a revocation before it that waits as well.
+fn may_count_later(refusal: &RevocationRefusal) -> bool {
+    match refusal {
+        RevocationRefusal::NotSigned(why) => matches!(
+            why,
+            NotSigned::Nobody { .. } | NotSigned::Untrusted { .. } | NotSigned::Threshold { .. }
+        ),
+        RevocationRefusal::NothingToLift { .. } => true,
+        RevocationRefusal::LiftNotAllowed { .. } | RevocationRefusal::TooMany => false,
+    }
 }
 
 /// Sorts approvals by the revision they name. They are verified when they are needed.

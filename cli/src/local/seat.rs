@@ -7,6 +7,7 @@
 
 use crate::bundle::Bundle;
 use crate::download::Blobs;
+use crate::local::beside;
 use crate::local::content::Content;
 use crate::project;
 use crate::trusting::Trust;
@@ -19,7 +20,7 @@ use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_artifact::limits::{MANIFEST_JSON_BYTES_MAX, OBJECT_BYTES_MAX, PACKAGE_BYTES_MAX};
 use skep_artifact::name::{PackageName, Version};
 use skep_chain_dispatcher::{BackendChoice, XdpModeChoice};
-use skep_trust::{Beside, Wanted};
+use skep_trust::Wanted;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -267,6 +268,7 @@ impl Seats {
         match content {
             Content::Package { bundle, .. } => {
                 put("role", &bundle.role).with_context(failed)?;
+                put(beside::FILE, &beside::written(&bundle.beside)?).with_context(failed)?;
                 fs::create_dir(draft.path().join("blobs")).with_context(failed)?;
                 for (digest, bytes) in bundle.blobs.all() {
                     put(&format!("blobs/{}", digest.hex()), bytes).with_context(failed)?;
@@ -332,12 +334,9 @@ impl Stored {
                     blobs.add(project::read_bytes(&folder.join(name), PACKAGE_BYTES_MAX)?);
                 }
                 let (name, version, index) = (name.clone(), version.clone(), *index);
-                let bundle = Box::new(Bundle {
-                    wanted: Wanted { name, version, index },
-                    role,
-                    blobs,
-                    beside: Beside::default(),
-                });
+                let beside = beside::read_from(&self.folder)?;
+                let wanted = Wanted { name, version, index };
+                let bundle = Box::new(Bundle { wanted, role, blobs, beside });
                 let trust = Trust::of_text(policy.clone())?;
                 Ok((Content::Package { bundle, trust }, *accepted_at))
             }

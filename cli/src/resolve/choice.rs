@@ -83,14 +83,14 @@ fn message(version: &VersionSummary) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use skep_api::v1::life::Deprecation;
     use skep_api::v1::packages::PackageSummary;
     use skep_artifact::digest::Digest;
 
     /// `1.0.0 1.1.0!` is two versions of which the second is yanked.
-    fn package(versions: &str) -> PackageDetail {
+    pub(crate) fn package(versions: &str) -> PackageDetail {
         let version = |text: &str| {
             let yanked = text.ends_with('!');
             VersionSummary {

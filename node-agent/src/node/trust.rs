@@ -2,6 +2,9 @@
 //! it is no longer fresh. Refuses to fetch and to verify metadata.
 
 use super::Node;
+use crate::explain::explain;
+use crate::ledger::Ledger;
+use crate::notices;
 use crate::tuf::Heard;
 use skep_api::v1::nodes::Refused;
 
@@ -22,6 +25,31 @@ impl Node {
             self.parts.policy = self.parts.policy.with_delegations(delegations);
         }
         self.prepared = None;
+        self.take_waiting_revocations();
+    }
+
+    /// Changes when a revocation came whose signers are not known; 0 while none waits.
+    #[must_use]
+    pub fn revocations_waiting(&self) -> u64 {
+        let operators = &self.ledger.operators;
+        if operators.waiting.is_empty() { 0 } else { operators.revocations_seen }
+    }
+
+    /// Takes revocations whose signers are known only now.
+    fn take_waiting_revocations(&mut self) {
+        let operators = &self.ledger.operators;
+        if operators.waiting.is_empty() {
+            return;
+        }
+        let taken = notices::take_waiting(&self.parts.policy, &self.ledger.floors, operators);
+        if taken.operators.waiting.is_empty() {
+            self.offer.refused.retain(|refusal| !refusal.code.starts_with("revocation."));
+        }
+        let next =
+            Ledger { floors: taken.floors, operators: taken.operators, ..self.ledger.clone() };
+        if let Err(error) = self.remember(next) {
+            tracing::error!("{}", explain(&error));
+        }
     }
 
     /// Trusted time: the clock of this host, and never before what somebody trusted to tell the time has signed.
