@@ -85,14 +85,29 @@ pub enum Event {
         /// What to use instead, or why; empty takes it back.
         message: String,
     },
-    /// Something is known to be bad: a digest or a key.
+    /// A package was deleted for good; its name stays taken.
+    Tombstone {
+        /// The package.
+        package: PackageName,
+        /// Why.
+        message: String,
+    },
+    /// Versions of a package are known to be bad, or that is taken back.
     Revoke {
-        /// What: `sha256:…` of an index, or a key id.
-        what: String,
-        /// Digest of the signed document that says so.
+        /// The package.
+        package: PackageName,
+        /// Its bad versions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        versions: Vec<Version>,
+        /// Its bad indexes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        digests: Vec<Digest>,
+        /// The revocation that this one takes back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lifts: Option<Digest>,
+        /// Digest of the signed bytes that say so, by which a lift names them.
         document: Digest,
         /// Why.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },
     /// Who signs for a namespace changed.
@@ -107,10 +122,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         document: Option<Digest>,
     },
-    /// A file of the trust repository was replaced.
+    /// A file of the trust repository that its keepers sign was replaced. What the server signs follows from these.
     Trust {
-        /// `root`, `targets`, `snapshot` or another role.
+        /// `root`, `targets`, or a namespace's name for its role file signed anew.
         role: String,
+        /// The namespace, when it is a namespace's role.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<Namespace>,
         /// Its version.
         version: u64,
         /// Digest of the signed file.
@@ -118,11 +136,11 @@ pub enum Event {
     },
     /// An operator's policy, policy set or rollout decision was accepted.
     Policy {
-        /// `revision`, `set` or `approval`.
+        /// `revision`, `set`, `epoch` or `approval`.
         what: String,
         /// Name of the policy or the environment.
         name: String,
-        /// Its revision.
+        /// Its revision; the version of a set, the number of an epoch.
         revision: u64,
         /// Digest of the signed envelope.
         envelope: Digest,
@@ -213,9 +231,25 @@ impl Entry {
             Event::Publish { package, .. }
             | Event::Attestation { package, .. }
             | Event::Yank { package, .. }
-            | Event::Deprecate { package, .. } => Some(package.namespace()),
+            | Event::Deprecate { package, .. }
+            | Event::Tombstone { package, .. }
+            | Event::Revoke { package, .. } => Some(package.namespace()),
             Event::Delegation { namespace, .. } => Some(namespace),
-            Event::Revoke { .. }
+            Event::Trust { namespace, .. } => namespace.as_ref(),
+            Event::Policy { .. } | Event::Rollout { .. } => None,
+        }
+    }
+
+    /// The package it is about, if it is about one.
+    pub fn package(&self) -> Option<&PackageName> {
+        match &self.event {
+            Event::Publish { package, .. }
+            | Event::Attestation { package, .. }
+            | Event::Yank { package, .. }
+            | Event::Deprecate { package, .. }
+            | Event::Tombstone { package, .. }
+            | Event::Revoke { package, .. } => Some(package),
+            Event::Delegation { .. }
             | Event::Trust { .. }
             | Event::Policy { .. }
             | Event::Rollout { .. } => None,
@@ -229,6 +263,7 @@ impl Entry {
             Event::Attestation { .. } => "attestation",
             Event::Yank { .. } => "yank",
             Event::Deprecate { .. } => "deprecate",
+            Event::Tombstone { .. } => "tombstone",
             Event::Revoke { .. } => "revoke",
             Event::Delegation { .. } => "delegation",
             Event::Trust { .. } => "trust",

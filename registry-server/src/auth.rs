@@ -40,6 +40,7 @@ pub enum AuthError {
 }
 
 /// Anybody with a valid credential.
+#[derive(Clone)]
 pub struct Known(pub Caller);
 /// May do everything.
 pub struct Admin(pub Caller);
@@ -95,6 +96,13 @@ impl Publisher {
     }
 }
 
+impl From<NamespaceOwner> for NamespacePublisher {
+    /// Whoever owns a namespace may do with its packages what its publishers may.
+    fn from(owner: NamespaceOwner) -> Self {
+        Self { by: owner.caller.name }
+    }
+}
+
 impl Known {
     /// Proof that the caller owns this namespace.
     ///
@@ -107,6 +115,22 @@ impl Known {
             return Ok(NamespaceOwner { caller, namespace });
         }
         Err(AuthError::NotOwner { namespace })
+    }
+
+    /// Proof that the caller may act for the fleet.
+    ///
+    /// # Errors
+    /// [`AuthError::Scope`].
+    pub fn into_operator(self) -> Result<Operator, AuthError> {
+        with(self.0, Scope::Operate, "operate").map(Operator)
+    }
+
+    /// Proof that the caller may publish something.
+    ///
+    /// # Errors
+    /// [`AuthError::Scope`].
+    pub fn into_publisher(self) -> Result<Publisher, AuthError> {
+        with(self.0, Scope::Publish, "publish").map(Publisher)
     }
 
     /// Proof that the caller is an account acting for itself.

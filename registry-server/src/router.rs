@@ -18,8 +18,11 @@ use axum::routing::{any, get};
 use skep_api::v1::trust::DOCUMENT_BYTES_MAX;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::PathItem;
+use utoipa::openapi::response::{Response as OpenApiResponse, ResponseBuilder};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{OpenApi, Ref};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -49,7 +52,30 @@ struct Document;
 /// The document of the API, without a running server.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    api().split_for_parts().1
+    let mut document = api().split_for_parts().1;
+    // The router writes a parameter with slashes as `{*path}`; OpenAPI knows no such thing, and calls it by its name.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths =
+        paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    for (path, item) in &mut document.paths.paths {
+        let PathItem { get, put, post, delete, head, patch, .. } = item;
+        for operation in [get, put, post, delete, head, patch].into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.entry("default".to_owned()).or_insert_with(|| other_error(path).into());
+        }
+    }
+    document
+}
+
+/// What every operation may answer beside what it lists: errors of the request as such (a path or a body that cannot be
+/// read, too many at once), and of the server. They have one envelope; below `/v2/` it is that of the specification.
+fn other_error(path: &str) -> OpenApiResponse {
+    let response = ResponseBuilder::new().description("Any other error");
+    if path.starts_with("/v2") {
+        return response.build();
+    }
+    let schema = Ref::from_schema_name("ErrorBody");
+    response.content("application/json", ContentBuilder::new().schema(Some(schema)).build()).build()
 }
 
 /// The document as it is served and committed.

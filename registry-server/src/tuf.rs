@@ -9,14 +9,14 @@ use crate::app::App;
 use crate::clock;
 use crate::publish::PublishError;
 use crate::store::StoreError;
-use crate::store::tuf::{NewFile, Signed};
+use crate::store::tuf::{NewFile, Taken};
 use keys::{OnlineKeyError, ServerKeys};
 use skep_artifact::key::PublicKey;
 use skep_artifact::name::Namespace;
 use skep_artifact::role::{Role, Target};
 use skep_trust::tuf::online_keys;
 use skep_trust::tuf::{
-    AcceptError, Document, DocumentError, OnlineKeys, accept_root, accept_targets,
+    AcceptError, Document, DocumentError, OnlineKeys, accept_root, accept_targets, namespaces_of,
 };
 use std::path::Path;
 use tokio::sync::Mutex;
@@ -99,13 +99,15 @@ pub async fn take_targets(app: &App, bytes: Vec<u8>) -> Result<u64, TrustError> 
     let before = app.store.tuf_file("targets", None).await?;
     let online = app.tuf.keys.matching(&self_service_keys(&bytes));
     let facts = accept_targets(&root, before.as_deref(), &bytes, &online, clock::now())?;
-    let taken = facts.namespaces.into_iter().map(|(namespace, signers)| Signed {
+    let known = before.as_deref().map(namespaces_of).transpose()?;
+    let known = known.unwrap_or_default();
+    let taken = facts.namespaces.into_iter().map(|(namespace, signers)| Taken {
+        is_new: known.get(&namespace) != Some(&signers),
         namespace,
         keys: signers.keys,
         threshold: u32::try_from(signers.threshold).unwrap_or(u32::MAX),
-        role_version: 0,
     });
-    let taken: Vec<Signed> = taken.collect();
+    let taken: Vec<Taken> = taken.collect();
     let file = NewFile {
         role: "targets".to_owned(),
         version: facts.version,
@@ -145,7 +147,7 @@ pub async fn take_role(
     if before.as_ref().map(listed).unwrap_or_default() != listed(verified.role()) {
         return Err(TrustError::OtherTargets { namespace: namespace.clone() });
     }
-    if !app.store.replace_role(namespace, found, &bytes).await? {
+    if !app.store.replace_role(namespace, found, &bytes, clock::now()).await? {
         return Err(refused(PublishError::RoleConflict { found, wanted: found + 1 }));
     }
     refresh(app).await?;
@@ -168,7 +170,7 @@ pub async fn published(app: &App) {
     }
 }
 
-async fn put(app: &App, file: NewFile, taken: &[Signed]) -> Result<(), TrustError> {
+async fn put(app: &App, file: NewFile, taken: &[Taken]) -> Result<(), TrustError> {
     let newest = app.store.tuf_newest().await?;
     let after = newest.iter().find(|row| row.role == "timestamp").map_or(0, |row| row.version);
     if app.store.tuf_put(after, &[file], taken, clock::now()).await? {

@@ -16,7 +16,9 @@ mod error;
 mod read;
 mod write;
 
-pub use accept::{AcceptError, TargetsFacts, accept_root, accept_targets, online_keys};
+pub use accept::{
+    AcceptError, TargetsFacts, accept_root, accept_targets, namespaces_of, online_keys,
+};
 pub use client::{Answer, Answers, Outcome, Request, Session, Stored};
 pub use delegations::{Delegation, DelegationFault, Delegations, Withheld};
 pub use document::{Document, DocumentError};

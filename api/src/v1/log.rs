@@ -26,6 +26,7 @@ pub struct LogDescription {
 /// What narrows the choice of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct CheckpointQuery {
     /// Entries of the tree the caller knows already: the answer proves that it was continued.
     #[serde(default)]

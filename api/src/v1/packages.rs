@@ -54,6 +54,7 @@ pub struct PackagePage {
 /// What a listing may be narrowed by.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct PackageQuery {
     /// Words to look for in name, description and keywords.
     #[serde(default, skip_serializing_if = "Option::is_none")]

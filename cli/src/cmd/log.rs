@@ -1,5 +1,6 @@
 //! `skep log show|key|verify|watch|witness|alarms`: the transparency log of a registry.
 
+mod served;
 mod verify;
 mod watch;
 mod witness;

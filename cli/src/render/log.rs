@@ -3,6 +3,7 @@
 use crate::render::table::{Cell, layout};
 use crate::render::{paint, units};
 use skep_api::v1::log::{LogAlarms, LogDescription};
+use skep_artifact::digest::Digest;
 use skep_artifact::log::{Entry, Event};
 
 /// Which log a registry keeps.
@@ -35,10 +36,22 @@ pub(crate) fn entry(index: u64, entry: &Entry, now: i64) -> String {
             format!("{package} {version}  {verb} {reason}")
         }
         Event::Deprecate { package, version, message } => {
-            let version = version.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("{package} {version}  {message}")
+            let version = version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
+            let message = if message.is_empty() { "not any more" } else { message };
+            format!("{package}{version}  {message}")
         }
-        Event::Revoke { what, reason, .. } => format!("{what}  {reason}"),
+        Event::Tombstone { package, message } => format!("{package}  {message}"),
+        Event::Revoke { package, versions, digests, lifts, reason, .. } => {
+            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+            let what = match (versions.as_slice(), digests.as_slice(), lifts) {
+                (_, _, Some(lifted)) => format!("allowed again ({})", lifted.short()),
+                ([], digests, None) => {
+                    digests.iter().map(Digest::short).collect::<Vec<_>>().join(", ")
+                }
+                (versions, _, None) => versions.join(", "),
+            };
+            format!("{package} {what}  {reason}")
+        }
         Event::Delegation { namespace, keys, threshold, .. } => {
             let keys: Vec<String> = keys.iter().map(|key| key.key_id().short()).collect();
             format!("{namespace}/*  {threshold} of {}", keys.join(", "))
@@ -86,7 +99,7 @@ mod tests {
             what: "revision".to_owned(),
             name: "edge".to_owned(),
             revision: 3,
-            envelope: skep_artifact::Digest::of(b""),
+            envelope: Digest::of(b""),
         };
         let line = plain(&entry(41, &Entry { at: 0, event }, 60));
         assert_eq!(line, "      41  policy       revision edge 3  60 s ago\n");

@@ -21,7 +21,7 @@ fn commands() -> String {
 }
 
 /// The operator's shell, in which `skep` and `skep-registry` are found.
-fn shell(stage: &Stage, script: &str) -> Finished {
+pub(crate) fn shell(stage: &Stage, script: &str) -> Finished {
     // A person's `skep` lends its folder and its environment to a shell.
     let command = stage.world.operator.command(&[]).unwrap();
     let skep = programs::find("skep").unwrap();
@@ -70,7 +70,7 @@ fn put_limiter(stage: &Stage) {
 }
 
 /// A small ceremony of one key each, and `skep` taken over by the offline role.
-fn small_ceremony(stage: &Stage) {
+pub(crate) fn small_ceremony(stage: &Stage) {
     let script = format!(
         "set -eu
 skep key new --out root.key; skep key new --out targets.key
@@ -170,7 +170,7 @@ fn an_agent_follows_the_root_and_refuses_what_only_signed_up() {
 }
 
 /// Where `cargo xtask setup` keeps clients that others wrote.
-fn tool(path: &str) -> Option<PathBuf> {
+pub(crate) fn tool(path: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")))?;
     Some(cache.join("skep/tools").join(path)).filter(|path| path.exists())

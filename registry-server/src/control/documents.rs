@@ -1,23 +1,21 @@
 //! Policy sets, approvals and revocations: taken in, kept, and handed to nodes at once. Refuses to decide whether they
 //! count: every node verifies them itself. What no node could read is not taken.
 
+mod read;
+
 use super::{ControlError, Fleet};
 use crate::clock;
 use crate::store::documents::Document;
 use crate::store::{Store, StoreError};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+pub use read::{check_publishers, revoked_package};
+use read::{logged, read_approval, read_revocation, read_set};
 use skep_api::v1::operators::{
     ApprovalInfo, Notices, NoticesSeen, PolicySetInfo, RevocationInfo, StoredSet,
 };
 use skep_artifact::digest::Digest;
-use skep_artifact::dsse::{
-    APPROVAL_PAYLOAD_TYPE, DsseError, Envelope, REVOCATION_LIFT_PAYLOAD_TYPE,
-    REVOCATION_PAYLOAD_TYPE, SET_PAYLOAD_TYPE,
-};
+use skep_artifact::dsse::DsseError;
 use skep_fleet::ids::PolicyName;
-use skep_trust::{Approval, Lift, NotSigned, PolicySet, Revocation};
-use std::collections::BTreeMap;
+use skep_trust::{NotSigned, PolicySet};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -39,6 +37,8 @@ pub enum DocumentError {
     Form { source: NotSigned },
     #[error("nobody signed the document")]
     Unsigned,
+    #[error("the namespace's keys did not sign the revocation")]
+    NotByPublisher { source: DsseError },
     #[error("this registry serves the environment {stored}, and the set is for {found}")]
     OtherEnvironment { stored: String, found: String },
     #[error(
@@ -216,11 +216,11 @@ impl Fleet {
         let found = read_approval(&document)?;
         let _one = self.changing.lock().await;
         let policy = found.info.policy.clone();
-        let newest = policy
-            .parse()
-            .ok()
-            .and_then(|name: PolicyName| self.policies().get(&name).map(|held| held.payload));
-        let newest = newest.ok_or_else(|| DocumentError::NoPolicy { policy: policy.clone() })?;
+        let newest = policy.parse().ok().and_then(|name: PolicyName| {
+            self.policies().get(&name).map(|held| (held.payload, held.stored.revision.revision))
+        });
+        let (newest, revision) =
+            newest.ok_or_else(|| DocumentError::NoPolicy { policy: policy.clone() })?;
         if found.info.revision != newest {
             return Err(DocumentError::OtherRevision { policy }.into());
         }
@@ -236,7 +236,7 @@ impl Fleet {
             return Err(DocumentError::TooManyApprovals { policy }.into());
         }
         let stale: Vec<Digest> = stale.into_iter().map(|approval| approval.envelope).collect();
-        self.store.put_approval(&policy, &document, &stale).await?;
+        self.store.put_approval((&policy, revision), &document, &stale).await?;
         let info = found.info.clone();
         self.tell(|held| {
             held.approvals.retain(|approval| !stale.contains(&approval.envelope));
@@ -264,7 +264,7 @@ impl Fleet {
         if held.revocations.len() >= REVOCATIONS_MAX {
             return Err(DocumentError::TooManyRevocations.into());
         }
-        self.store.add_revocation(&document).await?;
+        self.store.add_revocation(&document, logged(&document)?).await?;
         tracing::warn!(
             package = found.package,
             by,
@@ -290,95 +290,4 @@ impl Fleet {
             *held = Arc::new(next.counted());
         });
     }
-}
-
-fn opened(
-    document: &Document,
-    kinds: &[&str],
-    wanted: &'static str,
-) -> Result<Envelope, DocumentError> {
-    let envelope =
-        Envelope::parse(&document.envelope).map_err(|source| DocumentError::Envelope { source })?;
-    if !kinds.contains(&envelope.payload_type()) {
-        let found = envelope.payload_type().chars().take(100).collect();
-        return Err(DocumentError::PayloadType { found, wanted });
-    }
-    if envelope.claimed_signers().is_empty() {
-        return Err(DocumentError::Unsigned);
-    }
-    Ok(envelope)
-}
-
-fn signers(envelope: &Envelope) -> Vec<String> {
-    envelope.claimed_signers().iter().map(ToString::to_string).collect()
-}
-
-fn form(source: NotSigned) -> DocumentError {
-    DocumentError::Form { source }
-}
-
-fn read_set(document: &Document) -> Result<HeldSet, DocumentError> {
-    let envelope = opened(document, &[SET_PAYLOAD_TYPE], "a policy set")?;
-    let set = PolicySet::read_unverified(envelope.unverified_payload()).map_err(form)?;
-    let policies: BTreeMap<String, u64> = set.policies.clone();
-    let info = StoredSet {
-        environment: set.environment.clone(),
-        epoch: set.epoch,
-        version: set.version,
-        policies,
-        envelope: BASE64.encode(&document.envelope),
-        applied_at: document.at,
-        applied_by: document.by.clone(),
-    };
-    Ok(HeldSet { set, info })
-}
-
-fn read_approval(document: &Document) -> Result<HeldApproval, DocumentError> {
-    let envelope = opened(document, &[APPROVAL_PAYLOAD_TYPE], "an approval")?;
-    let approval = Approval::read_unverified(envelope.unverified_payload()).map_err(form)?;
-    let info = ApprovalInfo {
-        policy: approval.policy,
-        revision: approval.revision,
-        wave: approval.wave,
-        signed_by: signers(&envelope),
-        envelope: BASE64.encode(&document.envelope),
-        approved_at: document.at,
-        approved_by: document.by.clone(),
-    };
-    Ok(HeldApproval { info, envelope: Digest::of(&document.envelope) })
-}
-
-fn read_revocation(document: &Document) -> Result<RevocationInfo, DocumentError> {
-    let kinds = [REVOCATION_PAYLOAD_TYPE, REVOCATION_LIFT_PAYLOAD_TYPE];
-    let envelope = opened(document, &kinds, "a revocation")?;
-    let payload = envelope.unverified_payload();
-    let (package, said, lifts) = if envelope.payload_type() == REVOCATION_PAYLOAD_TYPE {
-        let revocation = Revocation::read_unverified(payload).map_err(form)?;
-        (revocation.package.clone(), Ok(revocation), None)
-    } else {
-        let lift = Lift::read_unverified(payload).map_err(form)?;
-        (lift.package, Err(lift.reason), Some(lift.revocation))
-    };
-    let (versions, digests, reason, severity) = match said {
-        Ok(Revocation { versions, digests, reason, severity, .. }) => (
-            versions.iter().map(ToString::to_string).collect(),
-            digests.into_iter().collect(),
-            reason,
-            severity.to_string(),
-        ),
-        Err(reason) => (Vec::new(), Vec::new(), reason, String::new()),
-    };
-    Ok(RevocationInfo {
-        digest: Digest::of(payload),
-        package: package.to_string(),
-        versions,
-        digests,
-        reason,
-        severity,
-        lifts,
-        signed_by: signers(&envelope),
-        envelope: BASE64.encode(&document.envelope),
-        revoked_at: document.at,
-        revoked_by: document.by.clone(),
-    })
 }

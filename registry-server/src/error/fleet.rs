@@ -13,6 +13,11 @@ fn document_answer(error: &DocumentError) -> Answer {
         E::Envelope { .. } | E::PayloadType { .. } | E::Form { .. } | E::Unsigned => {
             answer(StatusCode::UNPROCESSABLE_ENTITY, code::DOCUMENT_REFUSED)
         }
+        E::NotByPublisher { .. } => {
+            answer(StatusCode::UNPROCESSABLE_ENTITY, code::DOCUMENT_REFUSED).hint(
+                "Sign it with as many of the namespace's keys as must sign for it, or let an operator hand it in.",
+            )
+        }
         E::OtherEnvironment { .. } => answer(StatusCode::CONFLICT, code::DOCUMENT_REFUSED)
             .hint("Is it the registry you meant?"),
         E::SetStale { .. } => answer(StatusCode::CONFLICT, code::SET_STALE)

@@ -2,8 +2,9 @@
 
 use super::extract::ApiJson;
 use crate::app::App;
-use crate::auth::{FleetReader, Operator};
+use crate::auth::{FleetReader, Known, Operator};
 use crate::control::ControlError;
+use crate::control::documents::{check_publishers, revoked_package};
 use crate::error::ApiError;
 use axum::Json;
 use axum::extract::State;
@@ -73,6 +74,9 @@ pub async fn revocations(State(app): State<App>) -> Json<RevocationList> {
 }
 
 /// Hand in a signed revocation, or the lift of one; every node is told
+///
+/// An operator hands in any, and nodes decide whether it counts. Whoever may publish a package hands in those of that
+/// package, signed by as many of the namespace's keys as must sign for it.
 #[utoipa::path(post, path = "/v1/revocations", tag = "packages", request_body = HandIn,
     security(("token" = [])),
     responses((status = 200, body = RevocationInfo), (status = 400, body = ErrorBody),
@@ -80,8 +84,18 @@ pub async fn revocations(State(app): State<App>) -> Json<RevocationList> {
         (status = 422, body = ErrorBody)))]
 pub async fn revoke(
     State(app): State<App>,
-    Operator(operator): Operator,
+    caller: Known,
     ApiJson(given): ApiJson<HandIn>,
 ) -> Result<Json<RevocationInfo>, ApiError> {
-    Ok(Json(app.fleet.revoke(decoded(&given)?, &operator.name).await?))
+    let envelope = decoded(&given)?;
+    if let Ok(Operator(operator)) = caller.clone().into_operator() {
+        return Ok(Json(app.fleet.revoke(envelope, &operator.name).await?));
+    }
+    let publisher = caller.into_publisher()?;
+    let package = revoked_package(&envelope).map_err(ControlError::from)?;
+    let by = publisher.into_package(&package)?.by;
+    let namespace = app.store.namespace(package.namespace()).await?;
+    let signers = namespace.map(|info| (info.keys, info.threshold)).unwrap_or_default();
+    check_publishers(&envelope, &signers.0, signers.1).map_err(ControlError::from)?;
+    Ok(Json(app.fleet.revoke(envelope, &by).await?))
 }

@@ -2,7 +2,7 @@
 
 use super::extract::{ApiJson, ApiPath, name, package};
 use crate::app::App;
-use crate::auth::Publisher;
+use crate::auth::{Known, Publisher};
 use crate::error::ApiError;
 use crate::life::{self, Wish};
 use axum::Json;
@@ -130,7 +130,8 @@ pub async fn undeprecate(State(app): State<App>, publisher: Publisher, path: OfP
 
 /// Delete a package for good
 ///
-/// Its name can never be used again. Nodes go on getting its versions by digest.
+/// Its name can never be used again. Nodes go on getting its versions by digest. Only an owner of the namespace may:
+/// a token that publishes, which a build machine holds, is not enough.
 #[utoipa::path(put, path = "/v1/packages/{namespace}/{name}/tombstone", tag = "packages",
     params(("namespace" = String, Path), ("name" = String, Path)),
     request_body = Reason, security(("token" = [])),
@@ -139,11 +140,13 @@ pub async fn undeprecate(State(app): State<App>, publisher: Publisher, path: OfP
         (status = 404, body = ErrorBody)))]
 pub async fn tombstone(
     State(app): State<App>,
-    publisher: Publisher,
+    caller: Known,
     path: OfPackage,
     ApiJson(Reason { message }): ApiJson<Reason>,
 ) -> Answer {
-    change(&app, publisher, Wish { message, ..of_package(LifeAction::Tombstone, &path)? }).await
+    let wish = Wish { message, ..of_package(LifeAction::Tombstone, &path)? };
+    let owner = caller.into_owner(wish.package.namespace().clone())?;
+    Ok(Json(life::change(&app, owner.into(), wish).await?))
 }
 
 /// What was done to a package, newest first

@@ -1,7 +1,20 @@
 //! Policy sets, approvals and revocations as they were handed in. Refuses to know what they say.
 
+use super::log::append;
 use super::{Store, StoreError, failed, signed, unsigned};
 use skep_artifact::digest::Digest;
+use skep_artifact::log::{Entry, Event};
+
+/// What the log says of an operator's document.
+fn logged(what: &str, name: &str, revision: u64, document: &Document) -> Entry {
+    let event = Event::Policy {
+        what: what.to_owned(),
+        name: name.to_owned(),
+        revision,
+        envelope: Digest::of(&document.envelope),
+    };
+    Entry { at: document.at, event }
+}
 
 /// A signed document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +80,7 @@ impl Store {
         Ok(rows.into_iter().map(Row::read).collect())
     }
 
-    /// Replaces the policy set of an environment.
+    /// Replaces the policy set of an environment; the log says so, and when an epoch begins with it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -79,6 +92,12 @@ impl Store {
         set: &Document,
     ) -> Result<(), StoreError> {
         let mut change = self.begin().await?;
+        let before: Option<i64> =
+            sqlx::query_scalar("SELECT epoch FROM policy_sets WHERE environment = $1")
+                .bind(environment)
+                .fetch_optional(&mut *change)
+                .await
+                .map_err(failed("read the epoch"))?;
         let put = "INSERT INTO policy_sets \
              (environment, epoch, version, envelope, applied_at, applied_by) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (environment) DO UPDATE SET \
@@ -94,6 +113,11 @@ impl Store {
             .execute(&mut *change)
             .await
             .map_err(failed("write a policy set"))?;
+        append(&mut change, &logged("set", environment, version, set)).await?;
+        // Generations begin at epoch 1 without anybody saying so.
+        if signed("epoch", epoch)? != before.unwrap_or(1) {
+            append(&mut change, &logged("epoch", environment, epoch, set)).await?;
+        }
         change.commit().await.map_err(failed("commit a policy set"))
     }
 
@@ -103,7 +127,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn put_approval(
         &self,
-        policy: &str,
+        (policy, revision): (&str, u64),
         approval: &Document,
         stale: &[Digest],
     ) -> Result<(), StoreError> {
@@ -118,7 +142,7 @@ impl Store {
         }
         let put = "INSERT INTO approvals (policy, digest, envelope, approved_at, approved_by) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (policy, digest) DO NOTHING";
-        sqlx::query(put)
+        let put = sqlx::query(put)
             .bind(policy)
             .bind(&Digest::of(&approval.envelope).as_bytes()[..])
             .bind(&approval.envelope[..])
@@ -127,14 +151,21 @@ impl Store {
             .execute(&mut *change)
             .await
             .map_err(failed("write an approval"))?;
+        if put.rows_affected() > 0 {
+            append(&mut change, &logged("approval", policy, revision, approval)).await?;
+        }
         change.commit().await.map_err(failed("commit an approval"))
     }
 
-    /// Appends a revocation and returns its number.
+    /// Appends a revocation, with what the log says of it, and returns its number.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_revocation(&self, revocation: &Document) -> Result<u64, StoreError> {
+    pub async fn add_revocation(
+        &self,
+        revocation: &Document,
+        event: Event,
+    ) -> Result<u64, StoreError> {
         let mut change = self.begin().await?;
         let add = "INSERT INTO revocations (number, digest, envelope, revoked_at, revoked_by) \
              SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4 FROM revocations RETURNING number";
@@ -146,6 +177,7 @@ impl Store {
             .fetch_one(&mut *change)
             .await
             .map_err(failed("write a revocation"))?;
+        append(&mut change, &Entry { at: revocation.at, event }).await?;
         change.commit().await.map_err(failed("commit a revocation"))?;
         unsigned("number of a revocation", number)
     }

@@ -1,9 +1,12 @@
 //! Yanks, deprecations and tombstones, each with its entry in the package's history, in one
 //! transaction. Refuses to know who may ask for them.
 
+use super::log::append;
 use super::shown::{self, reshow};
-use super::{Change, Store, StoreError, failed, parsed};
+use super::{Change, Store, StoreError, digest, failed, parsed};
 use skep_api::v1::life::{Deprecation, LifeAction, LifeEvent};
+use skep_artifact::digest::Digest;
+use skep_artifact::log::{Entry, Event};
 use skep_artifact::name::{PackageName, Version};
 
 /// What changes, and who wants it.
@@ -39,6 +42,8 @@ struct Found {
     yank: Option<String>,
     deprecated: Option<String>,
     deprecated_for: Option<String>,
+    /// The version's index, when one is meant.
+    index: Option<Digest>,
 }
 
 impl Store {
@@ -64,6 +69,9 @@ impl Store {
         note(&mut transaction, found.package, change).await?;
         if matches!(change.action, LifeAction::Yank | LifeAction::Unyank) {
             reshow(&mut transaction, found.package).await?;
+        }
+        if let Some(event) = logged(change, &found) {
+            append(&mut transaction, &Entry { at: change.at, event }).await?;
         }
         transaction.commit().await.map_err(failed("commit what becomes of a package"))?;
         Ok(LifeOutcome::Changed)
@@ -152,6 +160,7 @@ struct VersionRow {
     yank_message: Option<String>,
     deprecated: Option<String>,
     deprecated_for: Option<String>,
+    index_digest: Vec<u8>,
 }
 
 async fn find(transaction: &mut Change, change: &LifeChange) -> Result<Option<Found>, StoreError> {
@@ -165,25 +174,54 @@ async fn find(transaction: &mut Change, change: &LifeChange) -> Result<Option<Fo
         return Ok(None);
     };
     let Some(version) = &change.version else {
-        let (package, version, yank) = (id, None, None);
-        return Ok(Some(Found { package, version, tombstone, yank, deprecated, deprecated_for }));
+        let (package, version, yank, index) = (id, None, None, None);
+        return Ok(Some(Found {
+            package,
+            version,
+            tombstone,
+            yank,
+            deprecated,
+            deprecated_for,
+            index,
+        }));
     };
-    let select = "SELECT id, yanked, yank_message, deprecated, deprecated_for FROM versions \
-         WHERE package_id = $1 AND version = $2";
+    let select = "SELECT id, yanked, yank_message, deprecated, deprecated_for, index_digest \
+         FROM versions WHERE package_id = $1 AND version = $2";
     let row: Option<VersionRow> = sqlx::query_as(select)
         .bind(id)
         .bind(version.to_string())
         .fetch_optional(&mut **transaction)
         .await
         .map_err(failed("look a version up"))?;
-    Ok(row.map(|row| Found {
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Found {
         package: id,
         version: Some(row.id),
         tombstone,
         yank: (row.yanked != 0).then(|| row.yank_message.unwrap_or_default()),
         deprecated: row.deprecated,
         deprecated_for: row.deprecated_for,
+        index: Some(digest(&row.index_digest)?),
     }))
+}
+
+/// What the log says of it; `None` for a yank of no version, which nobody can ask for.
+fn logged(change: &LifeChange, found: &Found) -> Option<Event> {
+    let LifeChange { package, version, message, .. } = change;
+    let (package, version, message) = (package.clone(), version.clone(), message.clone());
+    Some(match change.action {
+        LifeAction::Yank | LifeAction::Unyank => Event::Yank {
+            package,
+            version: version?,
+            index: found.index?,
+            yanked: change.action == LifeAction::Yank,
+            reason: message,
+        },
+        LifeAction::Deprecate | LifeAction::Undeprecate => {
+            Event::Deprecate { package, version, message }
+        }
+        LifeAction::Tombstone => Event::Tombstone { package, message },
+    })
 }
 
 async fn write(

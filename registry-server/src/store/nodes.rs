@@ -1,6 +1,7 @@
 //! Nodes, the tokens they enrol with, what is wanted of each and what each last reported.
 //! Refuses to know selectors and time-outs.
 
+use super::log::append;
 use super::policies::StoredPolicy;
 use super::{
     Change, Store, StoreError, digest, failed, from_json, parsed, signed, to_json, unsigned,
@@ -199,6 +200,9 @@ impl Store {
                 .await
                 .map_err(failed("write what is wanted of a node"))?;
             put_node_policies(&mut change, &one.node, &one.policies).await?;
+        }
+        if let Some(policy) = policy {
+            append(&mut change, &policy.logged()).await?;
         }
         change.commit().await.map_err(failed("commit what is wanted"))
     }

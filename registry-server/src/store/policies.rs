@@ -1,6 +1,8 @@
 //! The newest revision of each policy. Refuses to know which nodes it is for.
 
 use super::{Store, StoreError, failed};
+use skep_artifact::digest::Digest;
+use skep_artifact::log::{Entry, Event};
 use skep_fleet::policy::PolicyRevision;
 
 /// A revision as it was handed in.
@@ -11,6 +13,19 @@ pub struct StoredPolicy {
     pub envelope: Vec<u8>,
     pub applied_at: i64,
     pub applied_by: String,
+}
+
+impl StoredPolicy {
+    /// What the log says of it. A removal is a revision, too.
+    pub(super) fn logged(&self) -> Entry {
+        let event = Event::Policy {
+            what: "revision".to_owned(),
+            name: self.revision.name.to_string(),
+            revision: self.revision.revision,
+            envelope: Digest::of(&self.envelope),
+        };
+        Entry { at: self.applied_at, event }
+    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -1,8 +1,10 @@
 //! The documents of the TUF repository. Refuses to know what they say and who signed them.
 
-use super::{Store, StoreError, digest, failed, parsed, signed, unsigned};
+use super::log::append;
+use super::{Change, Store, StoreError, digest, failed, parsed, signed, unsigned};
 use skep_artifact::digest::Digest;
 use skep_artifact::key::PublicKey;
+use skep_artifact::log::{Entry, Event};
 use skep_artifact::name::Namespace;
 
 /// Versions of a role that are kept: a client in the middle of a refresh finds what its snapshot named.
@@ -35,6 +37,16 @@ pub struct Signed {
     pub threshold: u32,
     /// 0 when nothing was published.
     pub role_version: u64,
+}
+
+/// A namespace that an offline role delegates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    pub namespace: Namespace,
+    pub keys: Vec<PublicKey>,
+    pub threshold: u32,
+    /// Whether the role before it said something else.
+    pub is_new: bool,
 }
 
 impl Store {
@@ -84,7 +96,8 @@ impl Store {
     }
 
     /// Keeps documents together, if the newest timestamp still has the version they were made after (0 for none).
-    /// `taken` are the namespaces whose keys an offline role now names. Gives whether it was so.
+    /// `taken` are the namespaces whose keys an offline role now names. Gives whether it was so. What keepers signed is
+    /// logged, with every namespace that it gives to other keys.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -92,7 +105,7 @@ impl Store {
         &self,
         after: u64,
         files: &[NewFile],
-        taken: &[Signed],
+        taken: &[Taken],
         now: i64,
     ) -> Result<bool, StoreError> {
         let mut change = self.begin().await?;
@@ -133,32 +146,10 @@ impl Store {
             }
         }
         for signed in taken {
-            let name = signed.namespace.as_str();
-            let put = "INSERT INTO namespaces (name, threshold, created_at) VALUES ($1, $2, $3) \
-                 ON CONFLICT (name) DO UPDATE SET threshold = excluded.threshold";
-            sqlx::query(put)
-                .bind(name)
-                .bind(i64::from(signed.threshold))
-                .bind(now)
-                .execute(&mut *change)
-                .await
-                .map_err(failed("take a namespace over"))?;
-            sqlx::query("DELETE FROM namespace_keys WHERE namespace = $1")
-                .bind(name)
-                .execute(&mut *change)
-                .await
-                .map_err(failed("drop a namespace's keys"))?;
-            let add =
-                "INSERT INTO namespace_keys (namespace, position, public_key) VALUES ($1, $2, $3)";
-            for (position, key) in (0i64..).zip(&signed.keys) {
-                sqlx::query(add)
-                    .bind(name)
-                    .bind(position)
-                    .bind(key.to_string())
-                    .execute(&mut *change)
-                    .await
-                    .map_err(failed("add a namespace's key"))?;
-            }
+            take(&mut change, signed, now).await?;
+        }
+        for event in logged(files, taken) {
+            append(&mut change, &Entry { at: now, event }).await?;
         }
         change.commit().await.map_err(failed("commit trust documents"))?;
         Ok(true)
@@ -191,7 +182,7 @@ impl Store {
         Ok(all)
     }
 
-    /// Replaces a namespace's role file by the one that follows it; `false` when another one is there.
+    /// Replaces a namespace's role file by the one that follows it, and logs it; `false` when another one is there.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -200,6 +191,7 @@ impl Store {
         namespace: &Namespace,
         version: u64,
         role: &[u8],
+        now: i64,
     ) -> Result<bool, StoreError> {
         let mut change = self.begin().await?;
         let swap = "UPDATE namespaces SET role = $1, role_version = $2 \
@@ -212,7 +204,68 @@ impl Store {
             .execute(&mut *change)
             .await
             .map_err(failed("replace a role file"))?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let event = Event::Trust {
+            role: namespace.to_string(),
+            namespace: Some(namespace.clone()),
+            version,
+            document: Digest::of(role),
+        };
+        append(&mut change, &Entry { at: now, event }).await?;
         change.commit().await.map_err(failed("commit a role file"))?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
+}
+
+/// Gives a namespace to the keys that an offline role names.
+async fn take(change: &mut Change, taken: &Taken, now: i64) -> Result<(), StoreError> {
+    let name = taken.namespace.as_str();
+    let put = "INSERT INTO namespaces (name, threshold, created_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (name) DO UPDATE SET threshold = excluded.threshold";
+    sqlx::query(put)
+        .bind(name)
+        .bind(i64::from(taken.threshold))
+        .bind(now)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("take a namespace over"))?;
+    sqlx::query("DELETE FROM namespace_keys WHERE namespace = $1")
+        .bind(name)
+        .execute(&mut **change)
+        .await
+        .map_err(failed("drop a namespace's keys"))?;
+    let add = "INSERT INTO namespace_keys (namespace, position, public_key) VALUES ($1, $2, $3)";
+    for (position, key) in (0i64..).zip(&taken.keys) {
+        sqlx::query(add)
+            .bind(name)
+            .bind(position)
+            .bind(key.to_string())
+            .execute(&mut **change)
+            .await
+            .map_err(failed("add a namespace's key"))?;
+    }
+    Ok(())
+}
+
+/// What the log says of these documents: of those that keepers sign. The server's own follow from them and from what
+/// is published, and are renewed with the time.
+fn logged(files: &[NewFile], taken: &[Taken]) -> Vec<Event> {
+    let by_keepers = files.iter().filter(|file| ["root", "targets"].contains(&file.role.as_str()));
+    let trust = by_keepers.map(|file| Event::Trust {
+        role: file.role.clone(),
+        namespace: None,
+        version: file.version,
+        document: Digest::of(&file.bytes),
+    });
+    let targets = files.iter().find(|file| file.role == "targets");
+    let document = targets.map(|file| Digest::of(&file.bytes));
+    let delegations = taken.iter().filter(|taken| taken.is_new).map(|taken| Event::Delegation {
+        namespace: taken.namespace.clone(),
+        keys: taken.keys.clone(),
+        threshold: taken.threshold,
+        document,
+    });
+    trust.chain(delegations).collect()
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const ROLE: &str = "role";
 
-fn revision(name: &str, number: u64, role: &str, package: &Package) -> PolicyRevision {
+pub(crate) fn revision(name: &str, number: u64, role: &str, package: &Package) -> PolicyRevision {
     PolicyRevision {
         name: name.parse().unwrap(),
         revision: number,
@@ -41,7 +41,7 @@ fn revision(name: &str, number: u64, role: &str, package: &Package) -> PolicyRev
     }
 }
 
-fn signed(revision: &PolicyRevision) -> ApplyRequest {
+pub(crate) fn signed(revision: &PolicyRevision) -> ApplyRequest {
     let operator = SecretKey::from_seed([3; 32]);
     let payload = revision.to_json().unwrap();
     let envelope = dsse::sign(POLICY_PAYLOAD_TYPE, &payload, &[operator]).unwrap();

@@ -15,7 +15,7 @@ const PUBLIC: &[&str] = &[
     "GET /v1/namespaces/{namespace}",
     "GET /v1/namespaces/{namespace}/role",
     "GET /log/checkpoint",
-    "GET /log/tile/{level}/{*path}",
+    "GET /log/tile/{level}/{path}",
     "GET /v1/log",
     "GET /v1/log/checkpoint",
     "GET /v1/log/entries/{index}",
@@ -56,6 +56,27 @@ fn the_committed_document_is_the_one_the_code_makes() {
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == made, "openapi.json is out of date; see SKEP_UPDATE_SNAPSHOTS");
+}
+
+/// Tools read the document as OpenAPI: every parameter of a path is one that is described, and whatever an operation
+/// answers, errors of the request as such among them, is in its list.
+#[test]
+fn every_parameter_of_a_path_is_described_and_every_operation_may_answer_an_error() {
+    let document: Value = serde_json::from_str(&router::openapi_json()).unwrap();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let described = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let described = described.iter().filter(|parameter| parameter["in"] == "path");
+            let mut described: Vec<&str> =
+                described.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+            let parts = path.split('{').skip(1);
+            let mut named: Vec<&str> = parts.map(|part| part.split('}').next().unwrap()).collect();
+            named.sort_unstable();
+            described.sort_unstable();
+            assert_eq!(named, described, "{method} {path}");
+            assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]

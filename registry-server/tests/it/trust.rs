@@ -57,7 +57,7 @@ async fn targets(admin: &Client, version: u64, namespaces: &[(&str, &[u8])]) -> 
     }
 }
 
-async fn ceremony(admin: &Client) -> Vec<u8> {
+pub(crate) async fn ceremony(admin: &Client) -> Vec<u8> {
     let first = signed(root(admin, 1).await.document(), &[20, 21]);
     admin.put_trust("root", first.clone()).await.unwrap();
     let offline = signed(targets(admin, 1, &[]).await.document(), &[30, 32]);
@@ -65,7 +65,7 @@ async fn ceremony(admin: &Client) -> Vec<u8> {
     first
 }
 
-async fn delegate(admin: &Client, version: u64, namespaces: &[(&str, &[u8])]) {
+pub(crate) async fn delegate(admin: &Client, version: u64, namespaces: &[(&str, &[u8])]) {
     let offline = signed(targets(admin, version, namespaces).await.document(), &[31, 32]);
     admin.put_trust("targets", offline).await.unwrap();
 }

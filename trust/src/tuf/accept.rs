@@ -141,6 +141,13 @@ pub fn accept_targets(
     })
 }
 
+/// Who signs for which namespace by a targets role that was accepted once. Verifies nothing.
+pub fn namespaces_of(targets: &[u8]) -> Result<BTreeMap<Namespace, Signers>, AcceptError> {
+    let read = Metadata::<Targets>::from_slice(targets)
+        .map_err(|error| TufError::of_library(&error, "targets.json"))?;
+    Delegations::of_targets(read.signed())
+}
+
 /// The keys a root and the targets role give to the server, as far as they name keys of ours.
 pub fn online_keys(root: &[u8]) -> Result<Vec<PublicKey>, TufError> {
     let tuf = |error: sigstore_tuf::Error| TufError::of_library(&error, "root.json");

@@ -7,7 +7,7 @@ use crate::render::{log as render, units};
 use crate::seen_log::SeenLog;
 use serde::Serialize;
 use skep_api::client::{Client, ClientError};
-use skep_artifact::log::{Entry, Event};
+use skep_artifact::log::Entry;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -96,7 +96,7 @@ fn print(session: &Session, pattern: &str, index: u64, bytes: &[u8]) -> anyhow::
     Ok(true)
 }
 
-/// Whether an entry is about what the pattern names. What is about no namespace concerns everybody.
+/// Whether an entry is about what the pattern names: a package's own entries, and those about its whole namespace.
 fn matches(pattern: &str, entry: &Entry) -> bool {
     if pattern == "*" {
         return true;
@@ -105,12 +105,9 @@ fn matches(pattern: &str, entry: &Entry) -> bool {
     if let Some(wanted) = pattern.strip_suffix("/*") {
         return namespace.as_str() == wanted;
     }
-    match &entry.event {
-        Event::Publish { package, .. }
-        | Event::Attestation { package, .. }
-        | Event::Yank { package, .. }
-        | Event::Deprecate { package, .. } => package.to_string() == pattern,
-        _ => pattern.split('/').next() == Some(namespace.as_str()),
+    match entry.package() {
+        Some(package) => package.to_string() == pattern,
+        None => pattern.split('/').next() == Some(namespace.as_str()),
     }
 }
 
@@ -118,6 +115,7 @@ fn matches(pattern: &str, entry: &Entry) -> bool {
 mod tests {
     use super::*;
     use skep_artifact::digest::Digest;
+    use skep_artifact::log::Event;
 
     fn yank(package: &str) -> Entry {
         let event = Event::Yank {
