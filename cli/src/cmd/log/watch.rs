@@ -38,7 +38,8 @@ pub(crate) struct Args {
 /// One entry for programs.
 #[derive(Serialize)]
 struct Line<'a> {
-    index: u64,
+    /// Its number. Not `index`: what is published has one of its own.
+    number: u64,
     #[serde(flatten)]
     entry: &'a Entry,
 }
@@ -89,7 +90,7 @@ fn print(session: &Session, pattern: &str, index: u64, bytes: &[u8]) -> anyhow::
         return Ok(false);
     }
     if session.out.is_json() {
-        session.out.line(&Line { index, entry: &entry })?;
+        session.out.line(&Line { number: index, entry: &entry })?;
     } else {
         session.out.text(&render::entry(index, &entry, session.now()))?;
     }
