@@ -5,10 +5,14 @@ use crate::limits::{LIST_FILE_BYTES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 use serde_json::{Map, Value};
 use skep_fleet::ids::PolicyName;
 use skep_fleet::policy::PolicyDocument;
+use skep_fleet::rollout::{RolloutStrategy, StrategyError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// The `kind:` of a document that says how a revision goes to its nodes.
+const STRATEGY: &str = "RolloutStrategy";
 
 /// Why policy files cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,16 @@ pub(crate) enum PolicyFileError {
     Yaml { path: PathBuf, source: Box<serde_saphyr::Error> },
     #[error("Policy {name} is written twice, in {} and in {}. Keep one of them.", first.display(), second.display())]
     Twice { name: PolicyName, first: PathBuf, second: PathBuf },
+    #[error("{}, document {number} cannot be understood.", path.display())]
+    Document { path: PathBuf, number: usize, source: serde_json::Error },
+    #[error("The strategy {name} in {} cannot be used.", path.display())]
+    Strategy { path: PathBuf, name: String, source: Box<StrategyError> },
+    #[error("The strategy {name} is written twice, the second time in {}. Keep one of them.", path.display())]
+    StrategyTwice { path: PathBuf, name: String },
+    #[error(
+        "Policy {policy} goes by the strategy {name}, which no file says. There are: {has}. Put it beside the policy."
+    )]
+    NoStrategy { policy: PolicyName, name: String, has: String },
     #[error("{}, line {line}: {reason}", path.display())]
     List { path: PathBuf, line: usize, reason: String },
 }
@@ -38,27 +52,72 @@ pub(crate) struct Written {
     pub file: PathBuf,
 }
 
+/// Everything that files say.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub policies: Vec<Written>,
+    pub strategies: BTreeMap<String, RolloutStrategy>,
+}
+
+/// What a document is, before the rest of it is looked at.
+#[derive(serde::Deserialize)]
+struct Kind {
+    #[serde(default)]
+    kind: String,
+}
+
 /// Reads a file, or every `.yaml` and `.yml` file of a folder in order of name. Lists that config
 /// names with `from:` are read relative to their file and put in its place.
 ///
 /// # Errors
 /// [`PolicyFileError`] names the file, and the line where one is known.
-pub(crate) fn read(path: &Path) -> Result<Vec<Written>, PolicyFileError> {
-    let mut all: Vec<Written> = Vec::new();
+pub(crate) fn read(path: &Path) -> Result<Files, PolicyFileError> {
+    let mut all = Files::default();
     let mut places: BTreeMap<PolicyName, PathBuf> = BTreeMap::new();
     for file in files(path)? {
-        for document in documents(&file)? {
+        let (policies, strategies) = documents(&file)?;
+        for document in policies {
             let name = document.name.clone();
             if let Some(first) = places.insert(name.clone(), file.clone()) {
                 return Err(PolicyFileError::Twice { name, first, second: file });
             }
-            all.push(Written { document, file: file.clone() });
+            all.policies.push(Written { document, file: file.clone() });
+        }
+        for strategy in strategies {
+            let name = strategy.name.clone();
+            strategy.check().map_err(|source| PolicyFileError::Strategy {
+                path: file.clone(),
+                name: name.clone(),
+                source: Box::new(source),
+            })?;
+            if all.strategies.insert(name.clone(), strategy).is_some() {
+                return Err(PolicyFileError::StrategyTwice { path: file, name });
+            }
         }
     }
-    if all.is_empty() {
+    if all.policies.is_empty() {
         return Err(PolicyFileError::NoDocument { path: path.to_owned() });
     }
     Ok(all)
+}
+
+impl Files {
+    /// The strategy that a policy names.
+    ///
+    /// # Errors
+    /// [`PolicyFileError::NoStrategy`] when no file says what it is.
+    pub(crate) fn strategy_of(
+        &self,
+        policy: &PolicyDocument,
+    ) -> Result<Option<&RolloutStrategy>, PolicyFileError> {
+        let Some(name) = &policy.strategy else { return Ok(None) };
+        let missing = || {
+            let has: Vec<&str> = self.strategies.keys().map(String::as_str).collect();
+            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+            PolicyFileError::NoStrategy { policy: policy.name.clone(), name: name.clone(), has }
+        };
+        self.strategies.get(name).map(Some).ok_or_else(missing)
+    }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, PolicyFileError> {
@@ -84,10 +143,30 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, PolicyFileError> {
     Ok(found)
 }
 
-fn documents(file: &Path) -> Result<Vec<PolicyDocument>, PolicyFileError> {
+fn documents(file: &Path) -> Result<(Vec<PolicyDocument>, Vec<RolloutStrategy>), PolicyFileError> {
     let text = read_text(file, POLICY_FILE_BYTES_MAX)?;
-    let mut documents: Vec<PolicyDocument> = serde_saphyr::from_multiple(&text)
-        .map_err(|e| PolicyFileError::Yaml { path: file.to_owned(), source: Box::new(e) })?;
+    let yaml = |e| PolicyFileError::Yaml { path: file.to_owned(), source: Box::new(e) };
+    let kinds: Vec<Kind> = serde_saphyr::from_multiple(&text).unwrap_or_default();
+    let (mut documents, mut strategies) = (Vec::new(), Vec::new());
+    if kinds.iter().any(|it| it.kind == STRATEGY) {
+        let values: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(yaml)?;
+        let wrong = |at: usize| {
+            move |source| PolicyFileError::Document {
+                path: file.to_owned(),
+                number: at + 1,
+                source,
+            }
+        };
+        for (at, (value, it)) in values.into_iter().zip(&kinds).enumerate() {
+            match it.kind == STRATEGY {
+                true => strategies.push(serde_json::from_value(value).map_err(wrong(at))?),
+                false => documents.push(serde_json::from_value(value).map_err(wrong(at))?),
+            }
+        }
+    } else {
+        documents = serde_saphyr::from_multiple(&text).map_err(yaml)?;
+    }
+    let mut documents: Vec<PolicyDocument> = documents;
     for program in documents.iter_mut().flat_map(|document| &mut document.programs) {
         for value in program.config.0.values_mut() {
             if let Some(list) = list_file(value) {
@@ -96,7 +175,7 @@ fn documents(file: &Path) -> Result<Vec<PolicyDocument>, PolicyFileError> {
             }
         }
     }
-    Ok(documents)
+    Ok((documents, strategies))
 }
 
 /// `{ from: blocklist.csv }` and nothing else beside it: the file it names.
@@ -178,7 +257,7 @@ programs:
         let list = "# bad neighbours\n10.0.0.0/8\n2001:db8::/32, 2  # documentation\n\n";
         let folder = folder(&[("a.yaml", POLICY), ("blocklist.csv", list)]);
         let read = read(&folder.path().join("a.yaml")).unwrap();
-        let config = &read[0].document.programs[0].config.0;
+        let config = &read.policies[0].document.programs[0].config.0;
         assert_eq!(config["blocklist"], serde_json::json!({"10.0.0.0/8": 1, "2001:db8::/32": 2}));
         assert_eq!(config["rate"], serde_json::json!(1000));
         assert_eq!(config["log"], serde_json::json!(true));
@@ -193,8 +272,12 @@ programs:
         };
         let two = format!("{}---\n{}", other("b"), other("c"));
         let folder = folder(&[("2.yaml", &two), ("1.yml", &other("a")), ("notes.txt", "x")]);
-        let names: Vec<String> =
-            read(folder.path()).unwrap().iter().map(|w| w.document.name.to_string()).collect();
+        let names: Vec<String> = read(folder.path())
+            .unwrap()
+            .policies
+            .iter()
+            .map(|w| w.document.name.to_string())
+            .collect();
         assert_eq!(names, ["a", "b", "c"]);
     }
 
@@ -224,5 +307,43 @@ programs:
         check_refused(&[("a.yaml", &foreign)], "Polizei");
         let list = [("blocklist.csv", "10.0.0.0/8\n")];
         check_refused(&[("a.yaml", POLICY), ("b.yaml", POLICY), list[0]], "is written twice");
+    }
+
+    const STRATEGY_FILE: &str = "kind: RolloutStrategy
+name: careful
+waves: [ { name: canary, nodes: { count: 1 } }, { percent: 100 } ]
+gates: [ { builtin: verdicts, drop: { atMost: +2% } } ]
+";
+
+    #[test]
+    fn a_policy_finds_its_strategy_beside_it_or_in_another_file() {
+        let list = ("blocklist.csv", "10.0.0.0/8\n");
+        let named = format!("{POLICY}strategy: careful\n");
+        let together = format!("{named}---\n{STRATEGY_FILE}");
+        for files in [
+            vec![("a.yaml", together.as_str()), list],
+            vec![("a.yaml", named.as_str()), ("s.yaml", STRATEGY_FILE), list],
+        ] {
+            let read = read(folder(&files).path()).unwrap();
+            let strategy = read.strategy_of(&read.policies[0].document).unwrap().unwrap();
+            assert_eq!(strategy.wave_names(), ["canary", "wave-2"]);
+        }
+        let alone = read(folder(&[("a.yaml", named.as_str()), list]).path()).unwrap();
+        let said = alone.strategy_of(&alone.policies[0].document).unwrap_err().to_string();
+        assert!(said.contains("which no file says"), "{said}");
+    }
+
+    #[test]
+    fn a_strategy_that_means_nothing_is_refused_by_name() {
+        let list = ("blocklist.csv", "10.0.0.0/8\n");
+        let never = STRATEGY_FILE.replace("percent: 100", "percent: 50");
+        check_refused(&[("a.yaml", POLICY), ("s.yaml", &never), list], "last wave");
+        let unknown = STRATEGY_FILE.replace("gates:", "gate:");
+        check_refused(&[("a.yaml", POLICY), ("s.yaml", &unknown), list], "unknown field `gate`");
+        let twice = ("t.yaml", STRATEGY_FILE);
+        check_refused(
+            &[("a.yaml", POLICY), ("s.yaml", STRATEGY_FILE), twice, list],
+            "written twice",
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Signed revisions on this node: reads and verifies envelopes against the node's own policy.
 //! Refuses to know how revisions are compared (`reconcile`) and where they are kept (`ledger`).
 
-use crate::ledger::{Accepted, Ledger};
+use crate::ledger::{Accepted, Ledger, OperatorLedger};
 use crate::notices::check_approvals;
 use crate::reconcile::{Candidate, Decision, Wish};
 use base64::Engine as _;
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use skep_api::v1::nodes::Refused;
 use skep_artifact::digest::Digest;
 use skep_artifact::dsse::Envelope;
+use skep_fleet::selector::Labels;
 use skep_fleet::{PolicyName, PolicyRevision};
 use skep_trust::{Floors, NodePolicy, VerifiedRevision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +29,22 @@ pub struct Read {
     pub offered: BTreeMap<PolicyName, u64>,
 }
 
-/// Approvals by the digest of the signed bytes of what they approve.
-pub type Approvals = BTreeMap<Digest, BTreeSet<String>>;
+/// What revisions are judged by: the owner's policy, what may not be undone, what operators signed beside them, and who
+/// this node is in a rollout.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    pub policy: &'a NodePolicy,
+    pub floors: &'a Floors,
+    pub operators: &'a OperatorLedger,
+    pub seat: Seat<'a>,
+}
+
+/// A node as rollouts know it.
+#[derive(Clone, Copy)]
+pub struct Seat<'a> {
+    pub name: &'a str,
+    pub labels: &'a Labels,
+}
 
 /// The accepted revisions, looked at again.
 #[derive(Debug, Default)]
@@ -41,12 +56,7 @@ pub struct Verified {
 
 /// Verifies every envelope on its own: one that is refused does not stop another.
 #[must_use]
-pub fn read_all(
-    policy: &NodePolicy,
-    envelopes: &[String],
-    floors: &Floors,
-    approvals: &Approvals,
-) -> Read {
+pub fn read_all(judge: &Judge<'_>, envelopes: &[String]) -> Read {
     let mut read = Read::default();
     for text in envelopes {
         let envelope = STANDARD.decode(text).ok().and_then(|bytes| Envelope::parse(&bytes).ok());
@@ -58,7 +68,7 @@ pub fn read_all(
                 *highest = revision.revision.max(*highest);
             }
         }
-        match read_one(policy, text, floors, approvals) {
+        match read_one(judge, text) {
             Ok((_, revision, accepted)) => {
                 read.envelopes.insert(accepted.envelope, text.clone());
                 read.candidates.push(Candidate { name: revision.name.clone(), accepted });
@@ -75,12 +85,14 @@ pub fn read_all(
 
 /// Verifies again what was accepted before, for instance after a restart with another node policy.
 #[must_use]
-pub fn verify_accepted(policy: &NodePolicy, ledger: &Ledger) -> Verified {
+pub fn verify_accepted(policy: &NodePolicy, ledger: &Ledger, seat: Seat<'_>) -> Verified {
+    let (floors, operators) = (&ledger.floors, &ledger.operators);
+    let judge = Judge { policy, floors, operators, seat };
     let mut verified = Verified::default();
     for (name, accepted) in &ledger.accepted {
         let envelope = ledger.envelopes.get(&accepted.envelope);
         let read = match envelope {
-            Some(text) => read_one(policy, text, &ledger.floors, &ledger.operators.approvals),
+            Some(text) => read_one(&judge, text),
             None => Err(lost(name)),
         };
         match read {
@@ -102,6 +114,7 @@ pub fn raise_floors(
     ledger: &mut Ledger,
     decision: &Decision,
     wishes: &[Wish],
+    seat: Seat<'_>,
 ) {
     let settled =
         |place| !decision.refused.contains_key(place) && !decision.pending.contains(place);
@@ -113,8 +126,8 @@ pub fn raise_floors(
         let known = ledger.floors.revisions.get(name.as_str());
         if known.is_none_or(|(revision, _)| *revision < accepted.revision) {
             let Some(text) = ledger.envelopes.get(&accepted.envelope) else { continue };
-            let approvals = &ledger.operators.approvals;
-            let read = read_one(policy, text, &ledger.floors, approvals);
+            let (floors, operators) = (&ledger.floors, &ledger.operators);
+            let read = read_one(&Judge { policy, floors, operators, seat }, text);
             let Ok((verified, _, _)) = read else { continue };
             ledger.floors = ledger.floors.raise_revision(&verified);
         }
@@ -126,24 +139,28 @@ pub fn raise_floors(
 }
 
 fn read_one(
-    policy: &NodePolicy,
+    judge: &Judge<'_>,
     text: &str,
-    floors: &Floors,
-    approvals: &Approvals,
 ) -> Result<(VerifiedRevision, PolicyRevision, Accepted), Refused> {
     let bytes = STANDARD.decode(text).map_err(|e| {
         refused("policy.malformed", format!("A policy envelope is not base64 ({e})."))
     })?;
-    let verified = skep_trust::verify_revision(policy, &bytes, floors)
+    let verified = skep_trust::verify_revision(judge.policy, &bytes, judge.floors)
         .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
     let revision = PolicyRevision::from_json(verified.payload())
         .map_err(|e| refused("policy.malformed", e.to_string()))?;
-    check_approvals(policy, &revision, verified.digest(), approvals)?;
+    check_approvals(judge, &revision, verified.digest())?;
     let accepted = Accepted {
         revision: revision.revision,
         payload: verified.digest(),
         envelope: Digest::of(text.as_bytes()),
         removed: revision.removed,
+    };
+    // A rollout went back: what the operator signed into the revision runs instead of its own programs.
+    let back = judge.operators.fallen_back.contains(&verified.digest());
+    let revision = match back.then(|| revision.fallen_back()).flatten() {
+        Some(fallen) => fallen,
+        None => revision,
     };
     Ok((verified, revision, accepted))
 }

@@ -93,6 +93,9 @@ pub struct OperatorLedger {
     /// The highest generation of an epoch before: what runs by it is ours.
     #[serde(default)]
     pub superseded: u64,
+    /// Revisions, by the digest of their signed bytes, whose signed fallback the last assignment chose.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub fallen_back: BTreeSet<Digest>,
 }
 
 /// A verified revision.

@@ -4,7 +4,7 @@
 
 use crate::cache::Cache;
 use crate::detached::{self, Detached};
-use crate::envelope;
+use crate::envelope::{self, Seat};
 use crate::evidence::Kept;
 use crate::execute::execute;
 use crate::fetch::FetchedBeside;
@@ -334,8 +334,13 @@ impl Node {
         Ok(())
     }
 
+    /// Who this node is in a rollout.
+    fn seat(&self) -> Seat<'_> {
+        Seat { name: &self.parts.me.name, labels: &self.parts.labels }
+    }
+
     fn verify_accepted(&mut self) {
-        let verified = envelope::verify_accepted(&self.parts.policy, &self.ledger);
+        let verified = envelope::verify_accepted(&self.parts.policy, &self.ledger, self.seat());
         self.revisions = verified.revisions;
         self.unverified = verified.refused;
         self.prepared = None;

@@ -1,6 +1,7 @@
 //! PURE: policy sets, approvals, revocations and assignments as this node takes them: each verified by `trust` against the
 //! node's own policy. Refuses to know what becomes of a chain, and where anything is kept.
 
+use crate::envelope::{Judge, Seat};
 use crate::ledger::OperatorLedger;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,8 +10,9 @@ use skep_api::v1::operators::Notices;
 use skep_artifact::digest::Digest;
 use skep_artifact::dsse::Envelope;
 use skep_artifact::key::PublicKey;
+use skep_fleet::policy::ApprovalRule;
 use skep_fleet::selector::{Labels, Selector};
-use skep_fleet::{PolicyName, PolicyRevision};
+use skep_fleet::{NodeName, PolicyName, PolicyRevision};
 use skep_trust::assignment::Expected;
 use skep_trust::set::Lacking;
 use skep_trust::{
@@ -135,30 +137,40 @@ fn approved_revision(text: &str) -> Option<Digest> {
     Approval::read_unverified(envelope.unverified_payload()).ok().map(|approval| approval.revision)
 }
 
-/// Refuses a revision that asks for approvals it does not have. Which wave a node is in is not known yet, so every
-/// wave that asks must have been approved.
+/// Refuses a revision that asks for approvals it does not have. A node finds its own wave from the signed plan, and no
+/// wave up to it may lack any; without a plan every wave that asks must have been approved.
 ///
 /// # Errors
 /// The refusal, naming the wave.
 pub fn check_approvals(
-    policy: &NodePolicy,
+    judge: &Judge<'_>,
     revision: &PolicyRevision,
     payload: Digest,
-    approvals: &BTreeMap<Digest, BTreeSet<String>>,
 ) -> Result<(), Refused> {
     let Some(rule) = &revision.approval else { return Ok(()) };
-    let texts = approvals.get(&payload).into_iter().flatten();
+    let policy = judge.policy;
+    let texts = judge.operators.approvals.get(&payload).into_iter().flatten();
     let envelopes: Vec<Vec<u8>> = texts.filter_map(|text| STANDARD.decode(text).ok()).collect();
-    for wave in &rule.before {
+    for wave in waves_that_ask(revision, rule, judge.seat) {
         let wanted =
             Approval { policy: revision.name.to_string(), revision: payload, wave: wave.clone() };
         let of_wave: Vec<Vec<u8>> =
-            envelopes.iter().filter(|bytes| is_of_wave(bytes, wave)).cloned().collect();
+            envelopes.iter().filter(|bytes| is_of_wave(bytes, &wave)).cloned().collect();
         let needed = usize::try_from(rule.by).unwrap_or(usize::MAX);
         verify_approvals(policy, &of_wave, &wanted, needed)
             .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
     }
     Ok(())
+}
+
+fn waves_that_ask(revision: &PolicyRevision, rule: &ApprovalRule, seat: Seat<'_>) -> Vec<String> {
+    match (&revision.rollout, seat.name.parse::<NodeName>()) {
+        (Some(plan), Ok(node)) => {
+            let wave = plan.wave_of(&revision.name, revision.revision, &node, seat.labels);
+            plan.asking(rule, wave).into_iter().map(str::to_owned).collect()
+        }
+        _ => rule.before.clone(),
+    }
 }
 
 fn is_of_wave(bytes: &[u8], wave: &str) -> bool {

@@ -51,6 +51,8 @@ pub enum ControlError {
     NoSuchPackage { package: PackageName, version: Version },
     #[error(transparent)]
     OtherIndex(Box<IndexMismatch>),
+    #[error("policy {policy} wants to go to its nodes in waves, which this registry cannot do yet")]
+    Waves { policy: PolicyName },
     #[error("policy {policy} is at revision {stored}; revision {found} is not newer")]
     Stale { policy: PolicyName, stored: u64, found: u64 },
     #[error(
@@ -233,6 +235,7 @@ impl Fleet {
             generation: desired.generation.0,
             set: set.map(|set| set.version),
             revisions: desired.offer.revisions.clone(),
+            fallback: Default::default(),
             issued_at,
             expires_at: issued_at.saturating_add(ASSIGNMENT_SECS_MAX),
         };
@@ -372,6 +375,11 @@ fn read_revision(envelope: &[u8]) -> Result<PolicyRevision, ControlError> {
         let found = envelope.payload_type().chars().take(100).collect();
         return Err(ControlError::PayloadType { found });
     }
-    PolicyRevision::from_json(envelope.unverified_payload())
-        .map_err(|source| ControlError::Revision { source: Box::new(source) })
+    let revision = PolicyRevision::from_json(envelope.unverified_payload())
+        .map_err(|source| ControlError::Revision { source: Box::new(source) })?;
+    match revision.rollout {
+        // Its waves were signed: giving it to everybody at once is not what anybody wanted.
+        Some(_) => Err(ControlError::Waves { policy: revision.name }),
+        None => Ok(revision),
+    }
 }

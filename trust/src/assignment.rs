@@ -34,6 +34,9 @@ pub struct Assignment {
     pub set: Option<u64>,
     /// Digests of the signed bytes of the revisions that were chosen.
     pub revisions: BTreeSet<Digest>,
+    /// Those of them whose signed fallback the node shall run instead: a rollout goes back.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub fallback: BTreeSet<Digest>,
     /// When it was signed.
     pub issued_at: UnixSeconds,
     /// Until when it may be accepted for the first time.
@@ -169,6 +172,12 @@ pub enum AssignmentRefusal {
         /// The digest it names.
         revision: Digest,
     },
+    /// A fallback of a revision that it does not choose.
+    #[error("Refused: the assignment falls back from the revision {}, which it does not choose.", revision.short())]
+    FallbackNotChosen {
+        /// The digest it names.
+        revision: Digest,
+    },
     /// A revision that came with it and that it does not choose.
     #[error("Refused: the revision {} came with an assignment that does not choose it.", revision.short())]
     RevisionNotChosen {
@@ -195,6 +204,7 @@ impl AssignmentRefusal {
             Self::SetNotSigned { .. } => "assignment.set_not_signed",
             Self::RevisionNotSigned { .. } => "assignment.revision_not_signed",
             Self::RevisionNotChosen { .. } => "assignment.revision_not_chosen",
+            Self::FallbackNotChosen { .. } => "assignment.fallback_not_chosen",
         }
     }
 }
@@ -229,7 +239,7 @@ pub fn verify_assignment(
     check_place(&assignment, floors)?;
     check_number(&assignment, expected, floors)?;
     check_choice(&assignment, expected)?;
-    let verified = VerifiedAssignment { chosen: chosen(&assignment.revisions)?, assignment };
+    let verified = VerifiedAssignment { chosen: chosen(&assignment)?, assignment };
     check_time(&verified, floors, now)?;
     Ok(verified)
 }
@@ -279,6 +289,9 @@ fn check_choice(assignment: &Assignment, expected: &Expected<'_>) -> Result<(), 
     if let Some(revision) = expected.signed.difference(&assignment.revisions).next() {
         return Err(AssignmentRefusal::RevisionNotChosen { revision: *revision });
     }
+    if let Some(revision) = assignment.fallback.difference(&assignment.revisions).next() {
+        return Err(AssignmentRefusal::FallbackNotChosen { revision: *revision });
+    }
     Ok(())
 }
 
@@ -305,9 +318,15 @@ fn check_time(
     }
 }
 
-fn chosen(revisions: &BTreeSet<Digest>) -> Result<Digest, NotSigned> {
-    let bytes = json::canonical(revisions)
-        .map_err(|error| NotSigned::Malformed { reason: error.to_string() })?;
+/// What tells two choices under one number apart. Without fallbacks it is what it always was, so that floors of the
+/// release before go on counting.
+fn chosen(assignment: &Assignment) -> Result<Digest, NotSigned> {
+    let Assignment { revisions, fallback, .. } = assignment;
+    let written = match fallback.is_empty() {
+        true => json::canonical(revisions),
+        false => json::canonical(&(revisions, fallback)),
+    };
+    let bytes = written.map_err(|error| NotSigned::Malformed { reason: error.to_string() })?;
     Ok(Digest::of(&bytes))
 }
 

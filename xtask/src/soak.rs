@@ -33,11 +33,17 @@ pub(crate) struct SoakArguments {
     /// How many floods run at the same time.
     #[arg(long, default_value_t = 6)]
     jobs: u32,
+    /// Run no flood: let so many seeds of the simulation of rollouts go by.
+    #[arg(long, value_name = "SEEDS", conflicts_with_all = ["write", "gather", "filter"])]
+    simulation: Option<u64>,
     /// Run only floods whose name contains this text.
     filter: Option<String>,
 }
 
 pub(crate) fn perform(workspace: &Workspace, arguments: &SoakArguments) -> Result<ExitCode> {
+    if let Some(seeds) = arguments.simulation {
+        return simulate(workspace, seeds).map(|()| ExitCode::SUCCESS);
+    }
     let machine = Machine::look(&workspace.root)?;
     let kept = workspace.target.join("soak").join("floods.jsonl");
     let ended =
@@ -52,6 +58,23 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &SoakArguments) -> Resul
         pages::write(&workspace.root, "swaps", &section)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the simulation of rollouts, optimised: a seed that breaks a promise is named, and replayed with `SKEP_SIM_SEED`.
+fn simulate(workspace: &Workspace, seeds: u64) -> Result<()> {
+    say::step("simulation", &format!("{seeds} seeds of rollouts under everything that goes wrong"));
+    let mut tests = run::cargo(&workspace.root);
+    tests.args([
+        "test",
+        "--package",
+        "skep-fleet",
+        "--test",
+        "sim",
+        "--profile",
+        "optimised-tests",
+    ]);
+    tests.env("SKEP_SIM_SEEDS", seeds.to_string());
+    run::shown(&mut tests)
 }
 
 /// Runs the floods; each appends what it found to the kept file.

@@ -2,14 +2,17 @@
 
 use crate::cmd::Session;
 use crate::policy_files;
-use crate::render::plan::{self, NodeConflict, Plan, PlannedPolicy};
+use crate::render::plan::{self, NodeConflict, Plan, PlannedPolicy, PlannedWave};
 use crate::resolve::Catalogue;
 use crate::signing;
+use anyhow::Context as _;
 use skep_api::client::Client;
+use skep_api::v1::nodes::NodeSummary;
 use skep_fleet::conflict::conflicts;
 use skep_fleet::diff::{NodeDiff, NodeFacts, diff, with_changes};
 use skep_fleet::ids::PolicyName;
-use skep_fleet::policy::{PolicyDocument, PolicyRevision};
+use skep_fleet::policy::{FallbackWish, PolicyDocument, PolicyRevision};
+use skep_fleet::rollout::{Member, RolloutPlan, RolloutStrategy};
 use skep_trust::PolicySet;
 use std::path::{Path, PathBuf};
 
@@ -49,8 +52,9 @@ pub(crate) async fn prepare(
     file: &Path,
     environment: Option<&str>,
 ) -> anyhow::Result<Prepared> {
-    let written = policy_files::read(file)?;
-    let documents: Vec<PolicyDocument> = written.into_iter().map(|w| w.document).collect();
+    let files = policy_files::read(file)?;
+    let documents: Vec<PolicyDocument> =
+        files.policies.iter().map(|written| written.document.clone()).collect();
     let held = client.policies().await?.policies;
     let info = signing::set_info(client).await?;
     let accepted = |name: &PolicyName| {
@@ -59,6 +63,7 @@ pub(crate) async fn prepare(
     let current: Vec<PolicyRevision> = held.iter().map(|policy| policy.revision.clone()).collect();
     let catalogue = Catalogue::look_up(client, &documents, &current).await?;
     let nodes = client.nodes().await?.nodes;
+    let members: Vec<Member> = nodes.iter().map(member).collect();
     let nodes: Vec<NodeFacts> = nodes
         .into_iter()
         .map(|n| NodeFacts { name: n.name, labels: n.labels, interfaces: n.interfaces })
@@ -70,6 +75,8 @@ pub(crate) async fn prepare(
         let from = before.map_or(0, |r| r.revision);
         // A registry that was restored knows fewer revisions than its nodes: theirs count.
         let highest = accepted(&document.name).max(from);
+        let strategy = files.strategy_of(document)?;
+        let document = &careful(document, strategy, before);
         let wanted = catalogue.resolve(document, highest + 1)?;
         let falls_back = document.fallback.is_some();
         let same = highest == from
@@ -77,13 +84,18 @@ pub(crate) async fn prepare(
                 r.asks_the_same(&PolicyRevision { fallback: r.fallback.clone(), ..wanted.clone() })
                     && (falls_back || r.fallback.is_none())
             });
-        let wanted = document.with_fallback(wanted, before)?;
+        let mut wanted = document.with_fallback(wanted, before)?;
+        if let Some(strategy) = strategy {
+            wanted.rollout = Some(waves(strategy, &wanted, &members)?);
+            wanted.check()?;
+        }
         let selects = nodes.iter().filter(|n| wanted.nodes.matches(&n.labels)).count();
         policies.push(PlannedPolicy {
             name: document.name.to_string(),
             from,
             to: if same { from } else { wanted.revision },
             selects,
+            waves: if same { Vec::new() } else { planned_waves(&wanted, &members) },
         });
         if !same {
             changed.push(wanted);
@@ -103,6 +115,61 @@ pub(crate) async fn prepare(
         None => None,
     };
     Ok(Prepared { plan, changed, set })
+}
+
+/// A node as waves know it. Kernels of one series verify alike, so that one of each goes first.
+fn member(node: &NodeSummary) -> Member {
+    let series: Vec<&str> = node.kernel.splitn(3, '.').take(2).collect();
+    let class = match node.kernel.is_empty() {
+        true => String::new(),
+        false => format!("{} {}", series.join("."), node.arch),
+    };
+    Member { name: node.name.clone(), labels: node.labels.clone(), class }
+}
+
+/// A policy that goes by a strategy: it asks for the strategy's approvals where it names none itself, and falls back to
+/// the revision before, without which no rollout could go back.
+fn careful(
+    document: &PolicyDocument,
+    strategy: Option<&RolloutStrategy>,
+    before: Option<&PolicyRevision>,
+) -> PolicyDocument {
+    let mut document = document.clone();
+    let Some(strategy) = strategy else { return document };
+    document.approval = document.approval.or_else(|| strategy.approval.clone());
+    let same_hook = before.is_some_and(|before| before.attach.hook == document.attach.hook);
+    document.fallback = document.fallback.or(same_hook.then_some(FallbackWish::Previous));
+    document
+}
+
+fn waves(
+    strategy: &RolloutStrategy,
+    revision: &PolicyRevision,
+    members: &[Member],
+) -> anyhow::Result<RolloutPlan> {
+    let meant: Vec<Member> =
+        members.iter().filter(|member| revision.nodes.matches(&member.labels)).cloned().collect();
+    let planned = strategy.plan(&revision.name, revision.revision, &meant);
+    planned.with_context(|| format!("The strategy {} cannot be used.", strategy.name))
+}
+
+/// Who gets a revision when, in order of the waves.
+fn planned_waves(revision: &PolicyRevision, members: &[Member]) -> Vec<PlannedWave> {
+    let Some(plan) = &revision.rollout else { return Vec::new() };
+    let meant = || members.iter().filter(|member| revision.nodes.matches(&member.labels));
+    let wave_of = |member: &Member| {
+        plan.wave_of(&revision.name, revision.revision, &member.name, &member.labels)
+    };
+    let asks = |name: &String| {
+        let rule = revision.approval.as_ref().filter(|rule| rule.before.contains(name));
+        rule.map(|rule| rule.by)
+    };
+    let shown = plan.waves.iter().enumerate().map(|(at, wave)| PlannedWave {
+        name: wave.name.clone(),
+        nodes: meant().filter(|m| wave_of(m) == at).map(|m| m.name.to_string()).collect(),
+        approvals: asks(&wave.name),
+    });
+    shown.collect()
 }
 
 /// The conflicts of every chain that changes, as it will be.

@@ -79,7 +79,11 @@ pub(crate) async fn run(command: &Command, session: &Session) -> anyhow::Result<
 }
 
 fn check(file: &Path, session: &Session) -> anyhow::Result<()> {
-    let written = policy_files::read(file)?;
+    let files = policy_files::read(file)?;
+    for one in &files.policies {
+        files.strategy_of(&one.document)?;
+    }
+    let written = files.policies;
     for one in &written {
         one.document.nodes.check()?;
     }

@@ -10,6 +10,9 @@ use skep_fleet::desired::DesiredMember;
 use skep_fleet::diff::{ChainDiff, Change, NodeDiff};
 use std::fmt::Write as _;
 
+/// Nodes of a wave that are named; a plan is read before it is signed.
+const WAVE_NODES_SHOWN: usize = 8;
+
 /// Everything a plan says.
 #[derive(Debug, Serialize)]
 pub(crate) struct Plan {
@@ -34,6 +37,19 @@ pub(crate) struct PlannedPolicy {
     /// The revision that would be signed; the same as `from` when nothing changes.
     pub to: u64,
     pub selects: usize,
+    /// Who gets it when, where it goes to its nodes in waves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<PlannedWave>,
+}
+
+/// One wave of the plan.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlannedWave {
+    pub name: String,
+    pub nodes: Vec<String>,
+    /// Operators that must approve before it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<u32>,
 }
 
 /// A conflict and where it would come about.
@@ -82,7 +98,28 @@ fn policy_line(policy: &PlannedPolicy) -> String {
         0 => paint::honey("selects no node"),
         n => format!("selects {}", units::plural(n, "node", "nodes")),
     };
-    format!("{}  {revisions} · {selects}\n", paint::bold(&policy.name))
+    let mut text = format!("{}  {revisions} · {selects}\n", paint::bold(&policy.name));
+    for wave in &policy.waves {
+        text.push_str(&wave_line(wave));
+    }
+    text
+}
+
+fn wave_line(wave: &PlannedWave) -> String {
+    let shown: Vec<&str> = wave.nodes.iter().take(WAVE_NODES_SHOWN).map(String::as_str).collect();
+    let more = match wave.nodes.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let nodes = match wave.nodes.len() {
+        0 => "no node".to_owned(),
+        n => format!("{}: {}{more}", units::plural(n, "node", "nodes"), shown.join(", ")),
+    };
+    let asks = match wave.approvals {
+        None => String::new(),
+        Some(by) => format!(" · after {}", units::plural(by as usize, "approval", "approvals")),
+    };
+    format!("  wave {}  {nodes}{asks}\n", paint::bold(&wave.name))
 }
 
 fn chain_lines(chain: &ChainDiff) -> String {

@@ -2,7 +2,7 @@
 //! Refuses to touch a chain.
 
 use super::{Node, NodeError, Offer};
-use crate::envelope;
+use crate::envelope::{self, Judge};
 use crate::ledger::{Ledger, OperatorLedger};
 use crate::notices::{self, Taken};
 use crate::reconcile::{Candidate, accept, judge};
@@ -87,8 +87,9 @@ impl Node {
             message: error.to_string(),
         })?;
         notices::require_set(policy, &ledger.floors)?;
-        let approvals = &ledger.operators.approvals;
-        let read = envelope::read_all(policy, &offered.policies, &ledger.floors, approvals);
+        let (floors, operators) = (&ledger.floors, &ledger.operators);
+        let judge = Judge { policy, floors, operators, seat: self.seat() };
+        let read = envelope::read_all(&judge, &offered.policies);
         let signed: BTreeSet<Digest> = read.payloads.iter().copied().collect();
         // Where nobody may sign, nothing is accepted, and each revision is refused with advice on whom to accept.
         let assignment = match policy.operator() {
@@ -108,6 +109,7 @@ impl Node {
         let mut next = ledger.clone();
         if let Some(assignment) = &assignment {
             next.floors = next.floors.raise_assignment(assignment);
+            next.operators.fallen_back.clone_from(&assignment.assignment().fallback);
         }
         next.newest = Some(have);
         next.accepted = acceptance.accepted;

@@ -46,6 +46,7 @@ impl Node {
             &mut next,
             &self.pass.decision,
             &prepared.wishes,
+            self.seat(),
         );
         if complete {
             let still = self.indexes_named();

@@ -2,7 +2,7 @@
 //! Refuses to decide what becomes of a wish, and to touch a chain.
 
 use super::{Node, NodeError, Prepared};
-use crate::envelope;
+use crate::envelope::{self, Judge};
 use crate::interfaces;
 use crate::ledger::Place;
 use crate::observe::Seen;
@@ -23,8 +23,9 @@ impl Node {
         let good = self.ledger.good.get(place)?;
         let envelopes = good.envelopes.iter().filter_map(|d| self.ledger.envelopes.get(d));
         let envelopes: Vec<String> = envelopes.cloned().collect();
-        let (floors, approvals) = (&self.ledger.floors, &self.ledger.operators.approvals);
-        let read = envelope::read_all(&self.parts.policy, &envelopes, floors, approvals);
+        let (floors, operators) = (&self.ledger.floors, &self.ledger.operators);
+        let judge = Judge { policy: &self.parts.policy, floors, operators, seat: self.seat() };
+        let read = envelope::read_all(&judge, &envelopes);
         let revisions: Vec<PolicyRevision> = read.revisions.into_values().collect();
         let chains =
             compose(&revisions, &self.parts.labels, std::slice::from_ref(&place.interface));

@@ -27,7 +27,7 @@ fn sealed(payload_type: &str, document: &impl Serialize, seed: u8) -> String {
     STANDARD.encode(dsse::sign(payload_type, &payload, &keys).unwrap())
 }
 
-fn payload_of(revision: &PolicyRevision) -> Digest {
+pub(crate) fn payload_of(revision: &PolicyRevision) -> Digest {
     Digest::of(&revision.to_json().unwrap())
 }
 
@@ -38,7 +38,7 @@ fn set(epoch: u64, version: u64, policies: &[(&str, u64)]) -> PolicySet {
 
 /// What a server says beside a state.
 #[derive(Default)]
-struct Beside {
+pub(crate) struct Beside {
     set: Option<PolicySet>,
     approvals: Vec<String>,
     revocations: Vec<String>,
@@ -56,7 +56,7 @@ impl Beside {
 }
 
 /// A state with all a server signs, changed before it is signed.
-fn assigned(
+pub(crate) fn assigned(
     generation: u64,
     policies: &[&PolicyRevision],
     beside: &Beside,
@@ -68,6 +68,7 @@ fn assigned(
         generation,
         set: beside.set.as_ref().map(|set| set.version),
         revisions: policies.iter().map(|revision| payload_of(revision)).collect(),
+        fallback: std::collections::BTreeSet::new(),
         issued_at: NOW - 1,
         expires_at: NOW + 60,
     };
@@ -79,14 +80,14 @@ fn assigned(
     }
 }
 
-struct Running {
+pub(crate) struct Running {
     publisher: Publisher,
-    answer: Published,
-    fw: PolicyRevision,
+    pub(crate) answer: Published,
+    pub(crate) fw: PolicyRevision,
 }
 
 /// A host that follows a signed set and runs revision 1 of policy `fw` at generation 5, answering DROP.
-fn with_a_running_policy(
+pub(crate) fn with_a_running_policy(
     node_policy: &str,
     test: impl FnOnce(&Host, &mut Node, &mut Running) + Send,
 ) {
@@ -104,7 +105,7 @@ fn with_a_running_policy(
 }
 
 #[track_caller]
-fn refused(host: &Host, node: &mut Node, code: &str) {
+pub(crate) fn refused(host: &Host, node: &mut Node, code: &str) {
     let before = host.program_ids();
     pass(node);
     assert_eq!(node.summary().refusal.map(|r| r.code).as_deref(), Some(code));
@@ -112,7 +113,7 @@ fn refused(host: &Host, node: &mut Node, code: &str) {
     assert_eq!(host.answers("skep0", Hook::Xdp), Some(DROP));
 }
 
-fn same_set() -> Beside {
+pub(crate) fn same_set() -> Beside {
     Beside { set: Some(set(1, 3, &[("fw", 1)])), ..Beside::default() }
 }
 

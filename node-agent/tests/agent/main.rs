@@ -11,6 +11,7 @@ mod offers;
 mod process;
 mod seeing;
 mod signed;
+mod waves;
 
 /// Whether the kernel can be worked with; when not, the reason is written down where
 /// `cargo xtask test` counts it.

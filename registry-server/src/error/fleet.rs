@@ -41,6 +41,7 @@ pub(super) fn control_answer(error: &ControlError) -> Answer {
         E::NoSuchPackage { .. } | E::OtherIndex(_) => {
             refused().hint("Plan again, so that the digests are those of the registry.")
         }
+        E::Waves { .. } => refused().hint("Apply it without a strategy, or with a newer registry."),
         E::Document(error) => document_answer(error),
         E::Assignment { .. } => Answer::internal(error),
         E::TooMuch { .. } => refused().hint("Narrow the selector, or merge policies."),

@@ -243,8 +243,33 @@ fn assignments_that_may_not_be_followed_are_refused_by_name() {
                 |d| d.payload["revisions"] = json!([13, 4]),
                 "assignment.malformed",
             ),
+            (
+                "going back from a revision it does not choose",
+                |d| d.payload["fallback"] = json!([Digest::of(b"edge-firewall 12")]),
+                "assignment.fallback_not_chosen",
+            ),
+            (
+                "fallbacks by number",
+                |d| d.payload["fallback"] = json!([13]),
+                "assignment.malformed",
+            ),
         ],
     );
+}
+
+#[test]
+fn going_back_is_a_choice_of_its_own() {
+    let back = |d: &mut Desk| d.payload["fallback"] = json!([Digest::of(b"limits 4")]);
+    let mut first = Desk::good();
+    back(&mut first);
+    assert_eq!(first.judge(), "accepted");
+    // Under a number that was followed it is another choice, in either direction.
+    let mut after = Desk::again();
+    back(&mut after);
+    assert_eq!(after.judge(), "assignment.equivocation");
+    let floors = first.floors.raise_assignment(&first.verify().unwrap());
+    let forth = Desk { floors, ..Desk::good() };
+    assert_eq!(forth.judge(), "assignment.equivocation");
 }
 
 #[test]

@@ -55,9 +55,15 @@ fn sample() -> Plan {
     };
     Plan {
         policies: vec![
-            PlannedPolicy { name: "edge-firewall".into(), from: 12, to: 13, selects: 2 },
-            PlannedPolicy { name: "lab".into(), from: 0, to: 1, selects: 0 },
-            PlannedPolicy { name: "same".into(), from: 3, to: 3, selects: 1 },
+            PlannedPolicy {
+                name: "edge-firewall".into(),
+                from: 12,
+                to: 13,
+                selects: 2,
+                waves: vec![],
+            },
+            PlannedPolicy { name: "lab".into(), from: 0, to: 1, selects: 0, waves: vec![] },
+            PlannedPolicy { name: "same".into(), from: 3, to: 3, selects: 1, waves: vec![] },
         ],
         nodes: vec![NodeDiff { node: "edge-07".parse().unwrap(), chains: vec![chain] }],
         conflicts: vec![same("edge-07"), same("edge-08"), same("edge-09")],
@@ -70,6 +76,25 @@ fn sample() -> Plan {
 #[test]
 fn a_plan_is_a_diff_a_summary_and_a_conflict_report() {
     insta::assert_snapshot!("plan", plain(&plan(&sample())));
+}
+
+#[test]
+fn a_plan_in_waves_says_who_gets_it_when_and_who_must_agree() {
+    let mut careful = sample();
+    let wave = |name: &str, nodes: usize, approvals| PlannedWave {
+        name: name.into(),
+        nodes: (0..nodes).map(|n| format!("edge-{n}")).collect(),
+        approvals,
+    };
+    careful.policies.truncate(1);
+    careful.policies[0].waves =
+        vec![wave("canary", 1, None), wave("wave-2", 0, None), wave("wave-3", 11, Some(2))];
+    let text = plain(&plan(&careful));
+    let lines: Vec<&str> = text.lines().skip(1).take(3).collect();
+    assert_eq!(lines[0], "  wave canary  1 node: edge-0");
+    assert_eq!(lines[1], "  wave wave-2  no node");
+    assert!(lines[2].contains("11 nodes: edge-0, edge-1"), "{}", lines[2]);
+    assert!(lines[2].ends_with("and 3 more · after 2 approvals"), "{}", lines[2]);
 }
 
 #[test]
