@@ -263,8 +263,9 @@ fn controller(scene: &mut Scene) -> Result<()> {
 
     let key_file = scene.stage.world.folder().join("registry").join("assignment.key");
     let stolen = std::fs::read(&scene.stranger.file).context("a key could not be read")?;
-    scene.with_the_disk(|_| {
-        std::fs::write(&key_file, &stolen).context("the server's key could not be replaced")
+    scene.with_the_disk(|scene| {
+        std::fs::write(&key_file, &stolen).context("the server's key could not be replaced")?;
+        scene.sql("DELETE FROM server_keys WHERE name = 'assignment'").map(drop)
     })?;
     touch(scene)?;
     scene.expect("sign assignments with another key", &["assignment.signature_untrusted"])?;

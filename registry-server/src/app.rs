@@ -10,6 +10,7 @@ use crate::faults::Faults;
 use crate::jobs;
 use crate::log::{Log, LogError};
 use crate::maintenance::Tasks;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::oci::access::AccessKey;
 use crate::oci::lookups::Lookups;
@@ -19,6 +20,8 @@ use crate::people::People;
 use crate::router;
 use crate::secret::{Kind, NoRandomness, Secret};
 use crate::server_key::{ServerKey, ServerKeyError};
+use crate::shared_keys::{self, SharedKeyError};
+use crate::storage::Storage;
 use crate::store::accounts::Account;
 use crate::store::tokens::StoredToken;
 use crate::store::{Place, Store, StoreError};
@@ -67,6 +70,8 @@ pub enum StartError {
     ServerKey(#[from] ServerKeyError),
     #[error("the keys that sign trust documents cannot be used")]
     Trust(#[from] OnlineKeyError),
+    #[error("this server's keys are not those of its database")]
+    SharedKeys(#[from] SharedKeyError),
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
     #[error("no token can be made")]
@@ -102,6 +107,8 @@ pub struct Inner {
     pub cosign: CosignKey,
     pub tuf: Tuf,
     pub metrics: Metrics,
+    /// What is served while the database does not answer.
+    pub memory: Memory,
     pub people: People,
     pub uploads: Semaphore,
     /// What the OCI API looked up lately.
@@ -153,25 +160,32 @@ fn lock(data: &Path) -> Result<File, StartError> {
 }
 
 impl App {
-    /// Opens the data folder, making it at the first start.
+    /// Opens folder, database and blobs, making what is missing at the first start.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn open(
-        data: &Path,
+        storage: &Storage,
         faults: Faults,
         people: People,
         witnesses: Vec<NoteKey>,
     ) -> Result<Self, StartError> {
+        let data = &storage.data;
         let file = |what, path: &Path| {
             let path = path.to_owned();
             move |source| StartError::File { what, path, source }
         };
         std::fs::create_dir_all(data).map_err(file("create", data))?;
         let lock = lock(data)?;
-        let store = Store::open(&Place::in_folder(data)).await?;
+        let store = Store::open(&storage.database).await?;
+        shared_keys::refuse_missing(&store, data).await?;
+        let (server_key, cosign, tuf) =
+            (ServerKey::open(data)?, CosignKey::open(data)?, Tuf::open(data)?);
+        let mut keys = tuf.shared_keys();
+        keys.extend([server_key.shared(), cosign.shared()?]);
+        shared_keys::note(&store, data, keys, clock::now()).await?;
         let blobs = BlobStore::open(&data.join("blobs"), faults)?;
-        let fleet = Fleet::load(store.clone(), ServerKey::open(data)?).await?;
+        let fleet = Fleet::load(store.clone(), server_key).await?;
         let partials = Partials::open(&data.join("uploads"))?;
         let log = Log::open(store.clone(), data, witnesses).await?;
         let access_key = access_key(&store).await?;
@@ -182,9 +196,10 @@ impl App {
             tasks: Tasks::default(),
             fleet,
             log,
-            cosign: CosignKey::open(data)?,
-            tuf: Tuf::open(data)?,
+            cosign,
+            tuf,
             metrics: Metrics::default(),
+            memory: Memory::of(router::public_reads()),
             people,
             uploads: Semaphore::new(UPLOADS_MAX),
             lookups: Lookups::default(),
@@ -237,11 +252,19 @@ pub async fn create_token(
     Ok((info, secret))
 }
 
-/// Writes the first admin token to `admin.token`, readable by its owner only, unless it is there.
-async fn first_admin_token(data: &Path, store: &Store) -> Result<PathBuf, StartError> {
-    let path = data.join("admin.token");
+/// Writes the first admin token to `admin.token`, readable by its owner only, unless it is there; or,
+/// where several servers share a database, unless one of them did so before.
+async fn first_admin_token(
+    storage: &Storage,
+    store: &Store,
+) -> Result<Option<PathBuf>, StartError> {
+    let path = storage.data.join("admin.token");
     if path.exists() {
-        return Ok(path);
+        return Ok(Some(path));
+    }
+    let shared = matches!(storage.database, Place::Postgres(_));
+    if shared && store.tokens().await?.iter().any(|token| token.scope == Scope::Admin) {
+        return Ok(None);
     }
     let new = NewToken {
         name: "admin.token".to_owned(),
@@ -255,7 +278,7 @@ async fn first_admin_token(data: &Path, store: &Store) -> Result<PathBuf, StartE
     let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
     writeln!(file, "{}", secret.reveal()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
-    Ok(path)
+    Ok(Some(path))
 }
 
 /// A server that listens and has not begun to answer.
@@ -263,7 +286,8 @@ pub struct Bound {
     pub app: App,
     /// `http(s)://host:port`.
     pub address: String,
-    pub admin_token: PathBuf,
+    /// The file of the first admin token, when this server made it.
+    pub admin_token: Option<PathBuf>,
     listener: TcpListener,
     acceptor: Option<axum_server::tls_openssl::OpenSSLConfig>,
 }
@@ -273,6 +297,7 @@ pub struct Bound {
 /// # Errors
 /// [`StartError`].
 pub async fn bind(settings: &Settings) -> Result<Bound, StartError> {
+    let data = &settings.storage.data;
     let failed = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
@@ -282,12 +307,12 @@ pub async fn bind(settings: &Settings) -> Result<Bound, StartError> {
     let mut about_people = settings.people.clone();
     about_people.url.get_or_insert_with(|| address.clone());
     let people = People::new(about_people).map_err(StartError::Issuers)?;
-    let app =
-        App::open(&settings.data, settings.faults, people, settings.witnesses.clone()).await?;
-    let admin_token = first_admin_token(&settings.data, &app.store).await?;
+    let witnesses = settings.witnesses.clone();
+    let app = App::open(&settings.storage, settings.faults, people, witnesses).await?;
+    let admin_token = first_admin_token(&settings.storage, &app.store).await?;
     let acceptor = match &settings.transport {
         Transport::Plain => None,
-        Transport::OwnCa => Some(tls::from_own_ca(&settings.data, &bound, &settings.hosts)?),
+        Transport::OwnCa => Some(tls::from_own_ca(data, &bound, &settings.hosts)?),
         Transport::Files { cert, key } => Some(tls::from_files(cert, key)?),
     };
     let _ = app.origin.set(Origin { public_url: settings.public_url.clone(), scheme });

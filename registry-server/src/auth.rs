@@ -188,8 +188,17 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let node = node_in(&App::from_ref(state), parts);
-        node.map(Self).ok_or_else(|| AuthError::Unauthorised.into())
+        let app = App::from_ref(state);
+        if let Some(node) = node_in(&app, parts) {
+            return Ok(Self(node));
+        }
+        if bearer(parts).and_then(|text| SecretHash::of_text(Kind::NodeCredential, text)).is_none()
+        {
+            return Err(AuthError::Unauthorised.into());
+        }
+        // It may have enrolled at another server a moment ago.
+        app.fleet.follow().await?;
+        node_in(&app, parts).map(Self).ok_or_else(|| AuthError::Unauthorised.into())
     }
 }
 

@@ -4,15 +4,14 @@
 pub mod people;
 
 use crate::faults::Faults;
+use crate::storage::{DATA_DEFAULT, Storage, StorageFault, StorageFlags};
 use people::PeopleSettings;
 use skep_trust::note::NoteKey;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the server listens when nobody says otherwise: loopback, so that plain HTTP is safe.
 const LISTEN_DEFAULT: &str = "127.0.0.1:7600";
-/// Where the data goes when nobody says otherwise, below the working directory.
-const DATA_DEFAULT: &str = "skep-data";
 
 /// What was given on the command line; each flag wins over its variable.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -44,6 +43,8 @@ pub struct ServeFlags {
     /// File that gets the server's address once it accepts connections (SKEP_REGISTRY_ADDRESS_FILE)
     #[arg(long, value_name = "FILE")]
     pub address_file: Option<String>,
+    #[command(flatten)]
+    pub storage: StorageFlags,
 }
 
 /// Everything `serve` needs to know.
@@ -51,6 +52,7 @@ pub struct ServeFlags {
 /// | variable | default | meaning |
 /// | --- | --- | --- |
 /// | `SKEP_REGISTRY_DATA` | `skep-data` | folder of database, blobs and keys |
+/// | `SKEP_DATABASE_URL` | a file in that folder | `postgres://…` |
 /// | `SKEP_REGISTRY_LISTEN` | `127.0.0.1:7600` | address and port |
 /// | `SKEP_REGISTRY_HOSTS` | none | more names for the certificate, separated by commas |
 /// | `SKEP_REGISTRY_PUBLIC_URL` | what a client calls it | address of the proxy before the server |
@@ -61,7 +63,7 @@ pub struct ServeFlags {
 /// What is said about people is listed at [`PeopleSettings`].
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub data: PathBuf,
+    pub storage: Storage,
     pub listen: SocketAddr,
     pub transport: Transport,
     /// Host names clients use, besides the listening address.
@@ -106,6 +108,8 @@ pub enum Fault {
     Proxy { text: String },
     #[error("'{text}' is not how browsers reach a server. Write it like https://registry.example.")]
     Url { text: String },
+    #[error(transparent)]
+    Storage(#[from] StorageFault),
     #[error("{setting} is empty. Leave it out or give it a value.")]
     Empty { setting: &'static str },
 }
@@ -141,6 +145,10 @@ impl Settings {
             faults.push(Fault::PublicUrl { text: url.clone() });
         }
 
+        let data = data.unwrap_or_else(|| DATA_DEFAULT.to_owned());
+        let storage = Storage::read(Path::new(&data), &flags.storage, lookup)
+            .map_err(|found| faults.extend(found.into_iter().map(Fault::Storage)))
+            .ok();
         let hosts = match &flags.hosts[..] {
             [] => lookup("SKEP_REGISTRY_HOSTS").unwrap_or_default().split(',').map(tidy).collect(),
             given => given.iter().map(|host| tidy(host)).collect::<Vec<_>>(),
@@ -176,9 +184,9 @@ impl Settings {
                 None
             }
         };
-        match listen {
-            Some(listen) if faults.is_empty() => Ok(Self {
-                data: data.unwrap_or_else(|| DATA_DEFAULT.to_owned()).into(),
+        match (listen, storage) {
+            (Some(listen), Some(storage)) if faults.is_empty() => Ok(Self {
+                storage,
                 transport: files.unwrap_or_else(|| Transport::for_address(&listen)),
                 listen,
                 hosts,
@@ -252,7 +260,7 @@ mod tests {
         let settings = read(ServeFlags::default(), &[]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:7600");
         assert_eq!(settings.transport, Transport::Plain);
-        assert_eq!(settings.data, PathBuf::from("skep-data"));
+        assert_eq!(settings.storage.data, PathBuf::from("skep-data"));
     }
 
     #[test]
@@ -271,7 +279,7 @@ mod tests {
     fn a_flag_wins_over_its_variable() {
         let flags = ServeFlags { data: Some("a".to_owned()), ..ServeFlags::default() };
         let settings = read(flags, &[("SKEP_REGISTRY_DATA", "b")]).unwrap();
-        assert_eq!(settings.data, PathBuf::from("a"));
+        assert_eq!(settings.storage.data, PathBuf::from("a"));
     }
 
     #[test]

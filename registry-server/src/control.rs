@@ -4,18 +4,22 @@
 
 pub mod documents;
 mod enrol;
+mod loaded;
 mod offers;
+mod replicas;
 
 use crate::clock;
 use crate::live::{Desired, Node, Offer, PackageChange};
 use crate::secret::{NoRandomness, SecretHash};
 use crate::server_key::ServerKey;
+use crate::store::fleet_clock::FleetStamp;
 use crate::store::nodes::WantedChange;
 use crate::store::policies::StoredPolicy;
 use crate::store::{Store, StoreError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use documents::{DocumentError, Held};
+use loaded::{Loaded, Roster};
 use offers::{HeldPolicy, Offers, Policies};
 use skep_api::v1::nodes::{NodeDetail, NodeSummary};
 use skep_api::v1::operators::Standing;
@@ -29,10 +33,13 @@ use skep_fleet::policy::{PolicyError, PolicyRevision};
 use skep_fleet::selector::LABELS_MAX;
 use skep_trust::Assignment;
 use skep_trust::assignment::ASSIGNMENT_SECS_MAX;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Mutex, watch};
 
+/// How often a change is decided anew because another server was faster each time. One of them gets
+/// through each time, so a queue of this many servers is served.
+const ATTEMPTS_MAX: usize = 16;
 /// Longest label key and value in bytes: a DNS name fits.
 pub const LABEL_BYTES_MAX: usize = 253;
 
@@ -97,14 +104,9 @@ pub struct Fleet {
     /// What nodes are told beside their policies.
     documents: watch::Sender<Arc<Held>>,
     key: ServerKey,
-    /// Changes to policies and enrolments go one after the other.
-    changing: Mutex<()>,
-}
-
-#[derive(Default)]
-struct Roster {
-    by_name: BTreeMap<NodeName, Arc<Node>>,
-    by_credential: HashMap<[u8; 32], Arc<Node>>,
+    /// Changes to policies and enrolments go one after the other. Holds the newest change that the
+    /// rest of this is made of.
+    changing: Mutex<FleetStamp>,
 }
 
 impl Fleet {
@@ -114,37 +116,28 @@ impl Fleet {
     /// # Errors
     /// [`ControlError::Store`].
     pub async fn load(store: Store, key: ServerKey) -> Result<Self, ControlError> {
-        let held = store.policies().await?.into_iter().map(HeldPolicy::new);
-        let policies: Policies = held.map(|p| (p.stored.revision.name.clone(), p)).collect();
-        let mut offers = Offers::default();
-        let (mut roster, mut changes) = (Roster::default(), Vec::new());
-        for stored in store.nodes().await? {
-            let seen = stored.policies.iter().cloned().collect();
-            let offer = offers.get(&policies, &stored.name, &stored.labels, &seen)?;
-            let mut generation = stored.wanted.generation;
-            if offer.digest != stored.wanted.digest {
-                generation = Generation(generation.0 + 1);
-                changes.push(change(&stored.name, generation, &offer));
+        let mut attempts = 1;
+        let Loaded { stamp, policies, roster } = loop {
+            match Loaded::from(&store).await {
+                Err(ControlError::Store(StoreError::Moved)) if attempts < ATTEMPTS_MAX => {
+                    attempts += 1;
+                }
+                loaded => break loaded?,
             }
-            roster.put(Arc::new(Node::new(stored, Desired { generation, offer })));
-        }
-        if !changes.is_empty() {
-            store.put_wanted(None, &changes).await?;
-        }
+        };
         let mut installs = HashMap::new();
         for package in roster.by_name.values().flat_map(|node| node.packages()) {
             *installs.entry(package).or_default() += 1;
         }
-        let documents = documents::load(&store).await?;
         Ok(Self {
+            documents: documents::load(&store).await?,
             store,
-            documents,
             key,
             started_at: clock::now(),
             roster: RwLock::new(roster),
             policies: RwLock::new(policies),
             installs: RwLock::new(installs),
-            changing: Mutex::default(),
+            changing: Mutex::new(stamp),
         })
     }
 
@@ -156,7 +149,24 @@ impl Fleet {
     pub async fn apply(&self, envelope: Vec<u8>, by: &str) -> Result<ApplyReceipt, ControlError> {
         let revision = read_revision(&envelope)?;
         self.check_packages(&revision).await?;
-        let _one = self.changing.lock().await;
+        let mut stamp = self.changing.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            self.catch_up(&mut stamp).await?;
+            match self.try_apply(&revision, &envelope, by, &mut stamp).await {
+                Err(ControlError::Store(StoreError::Moved)) => {}
+                applied => return applied,
+            }
+        }
+        Err(StoreError::Moved.into())
+    }
+
+    async fn try_apply(
+        &self,
+        revision: &PolicyRevision,
+        envelope: &[u8],
+        by: &str,
+        stamp: &mut FleetStamp,
+    ) -> Result<ApplyReceipt, ControlError> {
         let name = revision.name.clone();
         let mut policies = self.policies().clone();
         let found = revision.revision;
@@ -171,14 +181,19 @@ impl Fleet {
             }
         }
         let applied_at = clock::now();
-        let stored = StoredPolicy { revision, envelope, applied_at, applied_by: by.to_owned() };
+        let stored = StoredPolicy {
+            revision: revision.clone(),
+            envelope: envelope.to_owned(),
+            applied_at,
+            applied_by: by.to_owned(),
+        };
         policies.insert(name.clone(), HeldPolicy::new(stored.clone()));
         let wakes = self.wakes(&policies)?;
         let changes: Vec<WantedChange> = wakes
             .iter()
             .map(|(node, desired)| change(&node.name, desired.generation, &desired.offer))
             .collect();
-        self.store.put_wanted(Some(&stored), &changes).await?;
+        *stamp = self.store.put_wanted(Some(&stored), &changes, *stamp).await?;
         *write(&self.policies) = policies;
         for (node, desired) in &wakes {
             node.want(desired.clone());
@@ -252,15 +267,18 @@ impl Fleet {
 
     /// Keeps a node's report.
     pub fn reported(&self, node: &Node, report: Report) {
-        let Some(PackageChange { before, after }) = node.reported(report, clock::now()) else {
-            return;
-        };
+        if let Some(change) = node.reported(report, clock::now()) {
+            self.count_installs(&change);
+        }
+    }
+
+    fn count_installs(&self, PackageChange { before, after }: &PackageChange) {
         let mut installs = write(&self.installs);
-        for gone in before.difference(&after) {
+        for gone in before.difference(after) {
             let left = installs.get(gone).copied().unwrap_or(0).saturating_sub(1);
             installs.insert(gone.clone(), left);
         }
-        for new in after.difference(&before) {
+        for new in after.difference(before) {
             *installs.entry(new.clone()).or_default() += 1;
         }
     }
@@ -349,15 +367,6 @@ impl Fleet {
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Roster {
-    fn put(&mut self, node: Arc<Node>) {
-        if let Some(earlier) = self.by_name.insert(node.name.clone(), node.clone()) {
-            self.by_credential.remove(earlier.credential.as_bytes());
-        }
-        self.by_credential.insert(*node.credential.as_bytes(), node);
-    }
 }
 
 fn change(node: &NodeName, generation: Generation, offer: &Offer) -> WantedChange {

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::blob::BlobError;
 use crate::clock;
 use crate::oci::name::Repository;
+use crate::shared_keys::SharedKey;
 use crate::store::StoreError;
 use crate::store::cosign::{NewSignature, SignatureBlob};
 use base64::Engine as _;
@@ -90,6 +91,11 @@ impl CosignKey {
     /// [`CosignError::Crypto`].
     pub fn public_pem(&self) -> Result<String, CosignError> {
         Ok(String::from_utf8_lossy(&self.0.public_key_to_pem()?).into_owned())
+    }
+
+    pub(crate) fn shared(&self) -> Result<SharedKey, CosignError> {
+        let public = Digest::of(&self.0.public_key_to_der()?).to_string();
+        Ok(SharedKey { name: "cosign", file: SECRET_FILE, public: vec![public] })
     }
 
     fn sign(&self, payload: &[u8]) -> Result<String, CosignError> {

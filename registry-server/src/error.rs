@@ -12,7 +12,7 @@ mod packages;
 mod people;
 mod trust;
 
-pub use envelope::finish;
+pub use envelope::{DatabaseAway, finish};
 pub use oci::OciError;
 
 use crate::attest::AttestError;
@@ -172,11 +172,21 @@ struct Answer {
     log: Option<String>,
     /// Seconds after which trying again may help.
     retry_after: Option<u64>,
+    /// Whether it is the database that did not answer.
+    database_away: bool,
 }
 
 impl Answer {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None, log: None, retry_after: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            hint: None,
+            log: None,
+            retry_after: None,
+            database_away: false,
+        }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -282,7 +292,17 @@ fn blob_answer(error: &BlobError) -> Answer {
 fn store_answer(error: &StoreError) -> Answer {
     match error {
         StoreError::Full => Answer::full(error),
-        StoreError::Busy => Answer::overloaded("All database connections are busy."),
+        StoreError::Unavailable => {
+            let message = "The registry's database cannot be reached. Nothing of this was stored.";
+            let answer = Answer::new(StatusCode::SERVICE_UNAVAILABLE, code::DATABASE_DOWN, message)
+                .hint("Try again in a few seconds; what was read lately is served meanwhile.");
+            Answer { database_away: true, ..answer }
+        }
+        StoreError::Moved => Answer::overloaded("Another server changed the fleet meanwhile."),
+        StoreError::Busy => Answer {
+            database_away: true,
+            ..Answer::overloaded("All database connections are busy.")
+        },
         StoreError::Text => Answer::new(StatusCode::BAD_REQUEST, code::MALFORMED, sentence(error))
             .hint("Leave NUL characters out."),
         StoreError::Open { .. }

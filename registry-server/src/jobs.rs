@@ -7,6 +7,8 @@ pub mod trust;
 
 use crate::app::App;
 use crate::maintenance::Progress;
+use crate::memory;
+use crate::store::fleet_clock::Bell;
 use std::time::{Duration, SystemTime};
 use tokio_util::task::TaskTracker;
 
@@ -46,8 +48,21 @@ pub fn spawn(app: &App) -> Jobs {
             if let Err(error) = flushing.fleet.flush().await {
                 tracing::error!("what nodes said could not be written: {error}");
             }
+            if let Err(error) = flushing.fleet.hear_others().await {
+                tracing::warn!("what nodes told other servers could not be read: {error}");
+            }
         }
     });
+    if let Some(mut bell) = app.store.bell() {
+        let following = app.clone();
+        tracker.spawn(async move {
+            while rung(&following, &mut bell).await {
+                if let Err(error) = following.fleet.follow().await {
+                    tracing::warn!("other servers' changes could not be read: {error}");
+                }
+            }
+        });
+    }
     tracker.spawn(async move {
         while next(&collecting, COLLECT_EVERY).await {
             match collect_blobs::run(&collecting, crate::clock::now(), &Progress::default()).await {
@@ -59,6 +74,7 @@ pub fn spawn(app: &App) -> Jobs {
         }
     });
     tracker.spawn(deliver(delivering));
+    tracker.spawn(memory::watch(app.clone()));
     tracker.spawn(async move {
         // At once: the server may have been down for days.
         trust::run(&trusting).await;
@@ -96,6 +112,15 @@ async fn deliver(app: App) {
             }
             () = app.stopping.cancelled() => return,
         }
+    }
+}
+
+/// Waits for another server's change, or for as long as one may be overlooked; `false` when the
+/// server stops.
+async fn rung(app: &App, bell: &mut Bell) -> bool {
+    tokio::select! {
+        () = bell.wait() => true,
+        () = app.stopping.cancelled() => false,
     }
 }
 

@@ -154,6 +154,28 @@ impl Node {
         (before != after).then_some(PackageChange { before, after })
     }
 
+    /// Takes over what another server heard of it, where that is newer. Returns like
+    /// [`Node::reported`].
+    pub fn heard_elsewhere(
+        &self,
+        last_seen_at: i64,
+        report: Option<(Report, i64)>,
+    ) -> Option<PackageChange> {
+        let mut live = self.live();
+        live.last_seen_at = live.last_seen_at.max(Some(last_seen_at));
+        let (report, at) = report?;
+        // One second of the node's life may hold two reports: of those the later number counts.
+        let order = |report: &Report, at: i64| (at, report.seq);
+        let newer = live.report.as_ref().is_none_or(|(r, t)| order(r, *t) < order(&report, at));
+        if !newer {
+            return None;
+        }
+        let after = packages_of(&report);
+        let before = live.report.as_ref().map(|(r, _)| packages_of(r)).unwrap_or_default();
+        live.report = Some((report, at));
+        (before != after).then_some(PackageChange { before, after })
+    }
+
     /// The packages it runs by its last report.
     #[must_use]
     pub fn packages(&self) -> BTreeSet<PackageName> {

@@ -9,6 +9,7 @@ use skep_api::v1::tokens::Scope;
 use skep_artifact::name::Namespace;
 use skep_registry_server::app::{self, NewToken};
 use skep_registry_server::config::{ServeFlags, Settings};
+use skep_registry_server::storage::{Storage, StorageFlags};
 use skep_registry_server::store::{Place, Store};
 use skep_registry_server::tuf::keys::{ROLES, ServerKeys};
 use std::io::Write as _;
@@ -35,23 +36,41 @@ enum Command {
     Trust(TrustCommand),
     /// Bring the database of a data folder to this version's form
     Migrate {
-        /// The server's data folder
+        #[command(flatten)]
+        kept: Kept,
+        /// Take the schema away instead, with everything in it. Back the registry up first
+        #[arg(long, requires = "yes")]
+        down: bool,
+        /// Say that everything in the database may go
+        #[arg(long, requires = "down")]
+        yes: bool,
+    },
+    /// Write everything into a folder, while the server goes on
+    ///
+    /// Into the folder of an earlier backup it adds the blobs that are new. The folder holds keys and
+    /// hashes of secrets: keep it as you keep those.
+    Backup {
+        #[command(flatten)]
+        kept: Kept,
+        /// The folder of the backup
         #[arg(long)]
-        data: PathBuf,
+        to: PathBuf,
+    },
+    /// Put a backup into an empty database, of either kind, and a fresh data folder
+    ///
+    /// Everything is verified first. A backup from SQLite goes into PostgreSQL and back.
+    Restore {
+        #[command(flatten)]
+        kept: Kept,
+        /// The folder of the backup
+        #[arg(long)]
+        from: PathBuf,
     },
     /// Remove blobs that no version names and that are older than a day
     #[command(after_help = "While a server uses the folder, `skep admin gc` does it there.")]
-    Gc {
-        /// The server's data folder; no server may be using it
-        #[arg(long)]
-        data: PathBuf,
-    },
+    Gc(Kept),
     /// Print the key of the transparency log, as node policies name it; makes it when there is none
-    LogKey {
-        /// The server's data folder; no server may be using it
-        #[arg(long)]
-        data: PathBuf,
-    },
+    LogKey(Kept),
     /// Compare every stored blob with its digest
     #[command(
         after_help = "Exit codes: 0 all is as it was published, 1 it could not be read, 3 something is broken.
@@ -60,13 +79,32 @@ A server may be using the folder: a blob that is repaired is served without a re
 `skep admin scrub` does the same through the server."
     )]
     Scrub {
-        /// The server's data folder
-        #[arg(long)]
-        data: PathBuf,
+        #[command(flatten)]
+        kept: Kept,
         /// A registry that has the same packages; what is broken here is fetched from it
         #[arg(long, value_name = "URL")]
         repair_from: Option<String>,
     },
+}
+
+/// Where a command finds what the server keeps.
+#[derive(clap::Args)]
+struct Kept {
+    /// The server's data folder
+    #[arg(long)]
+    data: PathBuf,
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+impl Kept {
+    fn read(&self) -> anyhow::Result<Storage> {
+        let storage = Storage::read(&self.data, &self.storage, &|name| std::env::var(name).ok());
+        storage.map_err(|faults| {
+            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("{}", lines.join("\n"))
+        })
+    }
 }
 
 #[derive(Subcommand)]
@@ -86,9 +124,8 @@ enum TrustCommand {
 enum TokenCommand {
     /// Make a token, whether the server runs or not; prints its secret
     Create {
-        /// The server's data folder
-        #[arg(long)]
-        data: PathBuf,
+        #[command(flatten)]
+        kept: Kept,
         /// Who or what will use it
         #[arg(long)]
         name: String,
@@ -121,20 +158,21 @@ async fn main() -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match Arguments::parse().command {
         Command::Serve(flags) => serve(&flags).await,
-        Command::Token(TokenCommand::Create { data, name, scope, namespace, days }) => {
-            token_create(&data, name, scope, namespace, days).await
+        Command::Token(TokenCommand::Create { kept, name, scope, namespace, days }) => {
+            token_create(&kept.read()?, name, scope, namespace, days).await
         }
         Command::Trust(TrustCommand::NewKey { data, role }) => {
             let key = ServerKeys::add(&data, role)?;
             say(&key.to_string())
         }
-        Command::Migrate { data } => {
-            open_store(&data).await?.close().await;
-            say("The database is in this version's form.")
+        Command::Migrate { kept, down, .. } => offline::migrate(&kept.read()?, down).await,
+        Command::Backup { kept, to } => offline::write_backup(&kept.read()?, &to).await,
+        Command::Restore { kept, from } => offline::restore(&kept.read()?, &from).await,
+        Command::LogKey(kept) => offline::log_key(&kept.read()?).await,
+        Command::Gc(kept) => offline::gc(&kept.read()?).await,
+        Command::Scrub { kept, repair_from } => {
+            return offline::scrub(&kept.read()?, repair_from).await;
         }
-        Command::LogKey { data } => offline::log_key(&data).await,
-        Command::Gc { data } => offline::gc(&data).await,
-        Command::Scrub { data, repair_from } => return offline::scrub(&data, repair_from).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -158,9 +196,11 @@ async fn serve(flags: &ServeFlags) -> anyhow::Result<()> {
         stopping.cancel();
     });
     say(&format!("Skep registry at {}", bound.address))?;
-    say(&format!("Admin token in {}", bound.admin_token.display()))?;
-    if bound.address.starts_with("https") && settings.data.join("ca.pem").exists() {
-        let ca = settings.data.join("ca.pem");
+    if let Some(path) = &bound.admin_token {
+        say(&format!("Admin token in {}", path.display()))?;
+    }
+    let ca = settings.storage.data.join("ca.pem");
+    if bound.address.starts_with("https") && ca.exists() {
         say(&format!("Clients trust it with --ca {}", ca.display()))?;
     }
     if let Some(path) = &settings.address_file {
@@ -178,16 +218,17 @@ fn write_address(path: &Path, address: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the address to {}", path.display()))
 }
 
-async fn open_store(data: &Path) -> anyhow::Result<Store> {
-    let path = data.join("registry.sqlite");
-    if !path.exists() {
-        bail!("{} is not the data folder of a registry.", data.display());
+async fn open_store(storage: &Storage) -> anyhow::Result<Store> {
+    if let Place::Sqlite(path) = &storage.database
+        && !path.exists()
+    {
+        bail!("{} is not the data folder of a registry.", storage.data.display());
     }
-    Ok(Store::open(&Place::Sqlite(path)).await?)
+    Ok(Store::open(&storage.database).await?)
 }
 
 async fn token_create(
-    data: &Path,
+    storage: &Storage,
     name: String,
     scope: Scope,
     namespace: Option<Namespace>,
@@ -196,7 +237,7 @@ async fn token_create(
     if (scope == Scope::Publish) != namespace.is_some() {
         bail!("A publish token is for one namespace, the others are for none: see --namespace.");
     }
-    let store = open_store(data).await?;
+    let store = open_store(storage).await?;
     let namespace = namespace.map(|n| n.to_string());
     let valid_secs = i64::from(days) * 86_400;
     let new = NewToken { name, scope, namespace, valid_secs };

@@ -1,15 +1,19 @@
-//! Tasks on a data folder without going through its server. Refuses to know how they work.
+//! Tasks on what a server keeps, without going through it. Refuses to know how they work.
 
 use crate::{open_store, say};
+use anyhow::Context as _;
 use skep_api::v1::maintenance::Findings;
 use skep_artifact::digest::Digest;
 use skep_registry_server::app::App;
+use skep_registry_server::backup;
 use skep_registry_server::blob::BlobStore;
 use skep_registry_server::clock;
 use skep_registry_server::faults::Faults;
 use skep_registry_server::jobs::{collect_blobs, scrub};
 use skep_registry_server::maintenance::{Progress, source};
 use skep_registry_server::people::People;
+use skep_registry_server::storage::Storage;
+use skep_registry_server::store::Store;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -20,9 +24,9 @@ const BROKEN: u8 = 3;
 ///
 /// # Errors
 /// A folder that is none, or that a server uses.
-pub(crate) async fn gc(data: &Path) -> anyhow::Result<()> {
-    open_store(data).await?.close().await;
-    let app = App::open(data, Faults::default(), People::default(), Vec::new()).await?;
+pub(crate) async fn gc(storage: &Storage) -> anyhow::Result<()> {
+    open_store(storage).await?.close().await;
+    let app = App::open(storage, Faults::default(), People::default(), Vec::new()).await?;
     let removed = collect_blobs::run(&app, clock::now(), &Progress::default()).await?;
     app.store.close().await;
     say(&format!("Removed {removed} unused blobs."))
@@ -32,8 +36,8 @@ pub(crate) async fn gc(data: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// A folder that a server uses, or that cannot be written.
-pub(crate) async fn log_key(data: &Path) -> anyhow::Result<()> {
-    let app = App::open(data, Faults::default(), People::default(), Vec::new()).await?;
+pub(crate) async fn log_key(storage: &Storage) -> anyhow::Result<()> {
+    let app = App::open(storage, Faults::default(), People::default(), Vec::new()).await?;
     say(&app.log.public().to_string())?;
     app.store.close().await;
     Ok(())
@@ -43,14 +47,55 @@ pub(crate) async fn log_key(data: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// A folder that is none, or that cannot be read.
-pub(crate) async fn scrub(data: &Path, from: Option<String>) -> anyhow::Result<ExitCode> {
+pub(crate) async fn scrub(storage: &Storage, from: Option<String>) -> anyhow::Result<ExitCode> {
     let source = from.map(source).transpose()?;
-    let store = open_store(data).await?;
-    let blobs = BlobStore::at(&data.join("blobs"));
+    let store = open_store(storage).await?;
+    let blobs = BlobStore::at(&storage.data.join("blobs"));
     let found = scrub::run(&store, &blobs, source.as_ref(), &Progress::default()).await?;
     store.close().await;
     tell(&found)?;
     Ok(if found.all_is_well() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+}
+
+/// Brings the schema to this version's form, or takes it away.
+///
+/// # Errors
+/// A database that cannot be opened.
+pub(crate) async fn migrate(storage: &Storage, down: bool) -> anyhow::Result<()> {
+    let store = open_store(storage).await?;
+    if down {
+        store.undo_all().await?;
+    }
+    store.close().await;
+    say(if down { "The schema is gone." } else { "The database is in this version's form." })
+}
+
+/// Writes a backup.
+///
+/// # Errors
+/// Whatever could not be read or written; the folder is no backup then.
+pub(crate) async fn write_backup(storage: &Storage, to: &Path) -> anyhow::Result<()> {
+    let store = open_store(storage).await?;
+    let blobs = BlobStore::at(&storage.data.join("blobs"));
+    let counts = backup::write(&store, &blobs, &storage.data, to, clock::now()).await?;
+    store.close().await;
+    let backup::Counts { tables, rows, blobs } = counts;
+    say(&format!("Wrote {rows} rows of {tables} tables and {blobs} blobs to {}.", to.display()))
+}
+
+/// Puts a backup back.
+///
+/// # Errors
+/// A damaged backup, or a database that is used; nothing is changed then.
+pub(crate) async fn restore(storage: &Storage, from: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&storage.data)
+        .with_context(|| format!("cannot create {}", storage.data.display()))?;
+    let store = Store::open(&storage.database).await?;
+    let blobs = BlobStore::open(&storage.data.join("blobs"), Faults::default())?;
+    let counts = backup::restore(&store, &blobs, &storage.data, from).await?;
+    store.close().await;
+    let backup::Counts { tables, rows, blobs } = counts;
+    say(&format!("Restored {rows} rows of {tables} tables and {blobs} blobs, all verified."))
 }
 
 fn tell(found: &Findings) -> anyhow::Result<()> {

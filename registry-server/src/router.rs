@@ -3,6 +3,7 @@
 use crate::admit::admit;
 use crate::app::App;
 use crate::error;
+use crate::memory::remember;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
     accounts, agent, attestations, audit, blobs, cosign, documents, feeds, health, invites, life,
@@ -16,6 +17,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use skep_api::v1::trust::DOCUMENT_BYTES_MAX;
+use std::collections::HashSet;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::content::ContentBuilder;
@@ -164,6 +166,24 @@ fn api() -> OpenApiRouter<App> {
         )
 }
 
+/// Routes that anybody may read and that answer everybody alike, as the document says. Those of the OCI API have a
+/// memory of their own.
+pub fn public_reads() -> HashSet<String> {
+    let document = serde_json::to_value(openapi()).unwrap_or_default();
+    let paths = document["paths"].as_object().cloned().unwrap_or_default();
+    let open = |operations: &serde_json::Value| {
+        let security = operations["get"]["security"].as_array().cloned().unwrap_or_default();
+        security.iter().any(|way| way.as_object().is_some_and(serde_json::Map::is_empty))
+    };
+    let mut public: HashSet<String> = paths
+        .into_iter()
+        .filter(|(_, operations)| open(operations))
+        .map(|(path, _)| path)
+        .collect();
+    public.retain(|path| !path.starts_with("/v2/") && !path.starts_with("/v1/oidc"));
+    public
+}
+
 fn people() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(accounts::sign_up))
@@ -217,6 +237,7 @@ pub fn router(app: App) -> Router {
         .fallback(elsewhere)
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
         .layer(middleware::from_fn_with_state(app.clone(), admit))
+        .layer(middleware::from_fn_with_state(app.clone(), remember))
         .layer(set(header::CONTENT_SECURITY_POLICY, web::CONTENT_SECURITY_POLICY))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set(header::X_FRAME_OPTIONS, "DENY"))

@@ -1,6 +1,7 @@
 //! The server's online key: signs which of the operators' revisions one node should follow, and nothing else. Whoever
 //! steals it can choose among what operators signed. Refuses to know what is chosen.
 
+use crate::shared_keys::SharedKey;
 use skep_artifact::dsse::{self, ASSIGNMENT_PAYLOAD_TYPE, DsseError};
 use skep_artifact::key::{KeyError, PublicKey, SecretKey};
 use skep_trust::Assignment;
@@ -67,6 +68,10 @@ impl ServerKey {
     #[must_use]
     pub fn public(&self) -> PublicKey {
         self.0.public()
+    }
+
+    pub(crate) fn shared(&self) -> SharedKey {
+        SharedKey { name: "assignment", file: FILE, public: vec![self.public().to_string()] }
     }
 
     /// Signs an assignment: the envelope's bytes.

@@ -8,7 +8,10 @@ pub mod blobs;
 mod connect;
 pub mod cosign;
 pub mod documents;
+pub mod export;
 pub mod feeds;
+pub mod fleet_clock;
+pub mod import;
 pub mod invites;
 pub mod life;
 pub mod listing;
@@ -25,10 +28,12 @@ pub mod publishers;
 pub mod pushes;
 pub mod quotas;
 mod search_index;
+pub mod server_keys;
 pub mod server_secrets;
 pub mod sessions;
 pub mod shown;
 mod sql;
+mod tables;
 pub mod tokens;
 pub mod tuf;
 pub mod uploads;
@@ -48,6 +53,8 @@ const POSTGRES_DISK_FULL: &str = "53100";
 /// States of PostgreSQL in which the same request may be answered in a moment: a lock that was not
 /// had in time, a statement cut off, a deadlock, too many connections.
 const POSTGRES_BUSY: [&str; 4] = ["55P03", "57014", "40P01", "53300"];
+/// Classes of PostgreSQL's states in which it is not there: no connection, and shutting down or starting.
+const POSTGRES_AWAY: [&str; 2] = ["08", "57P"];
 /// State of PostgreSQL when a text holds what no text may: a NUL.
 const POSTGRES_BAD_TEXT: &str = "22021";
 
@@ -62,8 +69,12 @@ pub enum StoreError {
     Full,
     #[error("all database connections are busy")]
     Busy,
+    #[error("the database cannot be reached")]
+    Unavailable,
     #[error("a text holds a character that cannot be stored")]
     Text,
+    #[error("another server changed the fleet meanwhile")]
+    Moved,
     #[error("the database refused to {what}")]
     Query { what: &'static str, source: sqlx::Error },
     #[error("the database holds a {what} that cannot be read: {reason}")]
@@ -76,6 +87,7 @@ pub struct Store {
     dialect: Dialect,
     write: AnyPool,
     read: AnyPool,
+    place: Place,
 }
 
 /// A change that is not committed; dropping it takes it back.
@@ -111,7 +123,7 @@ impl Store {
     /// [`StoreError::Open`] or [`StoreError::Migrate`].
     pub async fn open(place: &Place) -> Result<Self, StoreError> {
         let connect::Pools { write, read } = connect::open(place).await?;
-        Ok(Self { dialect: place.dialect(), write, read })
+        Ok(Self { dialect: place.dialect(), write, read, place: place.clone() })
     }
 
     /// Takes the schema back, down to nothing. For `skep-registry migrate --down` and its test.
@@ -153,16 +165,33 @@ impl Store {
         };
         Ok(Change { transaction, dialect: self.dialect })
     }
+
+    /// A change that others need not wait for: it reads nothing that must stay true. SQLite knows no
+    /// such thing.
+    async fn begin_beside(&self) -> Result<Change, StoreError> {
+        match self.dialect {
+            Dialect::Sqlite => self.begin().await,
+            Dialect::Postgres => {
+                let begun = self.write.begin().await;
+                let transaction = begun.map_err(failed("begin a change"))?;
+                Ok(Change { transaction, dialect: self.dialect })
+            }
+        }
+    }
 }
 
 /// Turns a driver error into ours, naming what was attempted.
 fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |source| match &source {
         sqlx::Error::PoolTimedOut => StoreError::Busy,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => StoreError::Unavailable,
         sqlx::Error::Database(database) => match database.code().as_deref() {
             Some(SQLITE_FULL | SQLITE_IOERR_SHMSIZE | POSTGRES_DISK_FULL) => StoreError::Full,
             Some(code) if POSTGRES_BUSY.contains(&code) => StoreError::Busy,
             Some(POSTGRES_BAD_TEXT) => StoreError::Text,
+            Some(code) if POSTGRES_AWAY.iter().any(|class| code.starts_with(class)) => {
+                StoreError::Unavailable
+            }
             _ => StoreError::Query { what, source },
         },
         _ => StoreError::Query { what, source },

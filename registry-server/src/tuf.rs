@@ -8,6 +8,7 @@ pub mod keys;
 use crate::app::App;
 use crate::clock;
 use crate::publish::PublishError;
+use crate::shared_keys::SharedKey;
 use crate::store::StoreError;
 use crate::store::tuf::{NewFile, Taken};
 use keys::{OnlineKeyError, ServerKeys};
@@ -67,6 +68,10 @@ impl Tuf {
     #[must_use]
     pub fn newest_keys(&self) -> OnlineKeys {
         self.keys.newest()
+    }
+
+    pub(crate) fn shared_keys(&self) -> Vec<SharedKey> {
+        self.keys.shared()
     }
 }
 

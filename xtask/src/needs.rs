@@ -14,6 +14,8 @@ enum Sign {
     Header(&'static str),
     /// A file that `pkg-config` would read.
     PkgConfig(&'static str),
+    /// A file in any folder of this one: a folder a version.
+    BelowAny { root: &'static str, file: &'static str },
 }
 
 /// One thing that must be on the machine.
@@ -112,6 +114,11 @@ const NEEDS: &[Need] = &[
         purpose: "everyday programs inside those kernels",
     },
     Need {
+        sign: Sign::BelowAny { root: "/usr/lib/postgresql", file: "bin/initdb" },
+        package: "postgresql",
+        purpose: "the server tests on the other database",
+    },
+    Need {
         sign: Sign::Program("xz"),
         package: "xz-utils",
         purpose: "unpacking those kernels' modules",
@@ -135,6 +142,8 @@ impl Need {
         match self.sign {
             Sign::Program(name) => run::find(name).is_some(),
             Sign::Header(path) => under_any(&["/usr/include", "/usr/local/include"], path),
+            Sign::BelowAny { root, file } => std::fs::read_dir(root)
+                .is_ok_and(|folders| folders.flatten().any(|f| f.path().join(file).exists())),
             Sign::PkgConfig(file) => {
                 let multiarch = format!("/usr/lib/{}-linux-gnu/pkgconfig", std::env::consts::ARCH);
                 under_any(

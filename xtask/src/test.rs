@@ -25,6 +25,20 @@ const DOC: [&str; 5] = ["doc", "--no-deps", "--lib", "--bins", "--examples"];
 /// A test that cannot run here appends `crate::test<TAB>reason` to the file this variable names.
 const SKIPS_VARIABLE: &str = "SKEP_SKIPPED_FILE";
 
+/// Which database the cases of the server run on.
+const DATABASE_VARIABLE: &str = "SKEP_TEST_DATABASE";
+
+/// The cases that know that there are two databases, of all that are built: another selection would resolve other
+/// features and build everything once more.
+const SERVER_CASES: &str = "binary_id(skep-registry-server::it)";
+
+/// Which tests of the selection run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cases {
+    All,
+    ServerOnPostgres,
+}
+
 /// Where fleet and browser tests find the finished programs.
 const PROGRAMS_VARIABLE: &str = "SKEP_BIN_DIR";
 
@@ -124,9 +138,14 @@ fn tests(workspace: &Workspace, arguments: &TestArguments, report: &mut Report) 
         return;
     }
     say::step("tests", "unit, property, server, kernel, fleet and browser");
-    match run_tests(workspace, arguments.filter.as_deref()) {
+    match run_tests(workspace, Cases::All, arguments.filter.as_deref()) {
         Ok(rows) => rows.into_iter().for_each(|row| report.add(row)),
         Err(error) => report.add(Row::failed("tests", &error)),
+    }
+    say::step("tests on PostgreSQL", "the cases of the server once more, on the other database");
+    match run_tests(workspace, Cases::ServerOnPostgres, arguments.filter.as_deref()) {
+        Ok(rows) => rows.into_iter().for_each(|row| report.add(row.on("postgres"))),
+        Err(error) => report.add(Row::failed("tests on PostgreSQL", &error)),
     }
 }
 
@@ -149,13 +168,26 @@ fn kernels(workspace: &Workspace, arguments: &TestArguments, report: &mut Report
 const NEED_ROOT: [&str; 2] = ["skep-chain-dispatcher", "skep-e2e"];
 
 /// Runs every test once, shows the output as it comes, and returns a row for each test binary.
-fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Vec<Row>> {
+fn run_tests(workspace: &Workspace, cases: Cases, filter: Option<&str>) -> Result<Vec<Row>> {
     let skips =
         tempfile::NamedTempFile::new().context("no file for the skipped tests could be made")?;
     let with_nextest = run::find("cargo-nextest").is_some();
     let mut command = if with_nextest { nextest(workspace) } else { cargo_test(workspace) };
+    command.args(SELECTION);
+    match (cases, with_nextest) {
+        (Cases::All, true) => {}
+        (Cases::All, false) => {
+            command.args(["--lib", "--bins", "--tests"]);
+        }
+        (Cases::ServerOnPostgres, true) => {
+            command.args(["-E", SERVER_CASES]);
+        }
+        (Cases::ServerOnPostgres, false) => {
+            command.args(["--test", "it"]);
+        }
+    }
     let mut left_out = Vec::new();
-    if !run::is_root() {
+    if !run::is_root() && cases == Cases::All {
         for package in NEED_ROOT {
             command.args(["--exclude", package]);
             left_out.push(format!(
@@ -164,6 +196,8 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Vec<Row>> {
         }
     }
     command.env(SKIPS_VARIABLE, skips.path());
+    let database = if cases == Cases::All { "sqlite" } else { "postgres" };
+    command.env(DATABASE_VARIABLE, database);
     command.env(PROGRAMS_VARIABLE, workspace.programs(Profile::Development.folder()));
     command.args(filter);
 
@@ -197,14 +231,13 @@ fn nextest(workspace: &Workspace) -> Command {
     let mut command = run::cargo(&workspace.root);
     command
         .args(["nextest", "run", "--no-fail-fast", "--color", "never", "--status-level", "pass"])
-        .args(SELECTION);
+        // A filter may mean tests of one run only; a run of none passes nothing.
+        .arg("--no-tests=pass");
     command
 }
 
 fn cargo_test(workspace: &Workspace) -> Command {
     let mut command = run::cargo(&workspace.root);
-    command
-        .args(["test", "--no-fail-fast", "--color", "never", "--lib", "--bins", "--tests"])
-        .args(SELECTION);
+    command.args(["test", "--no-fail-fast", "--color", "never"]);
     command
 }

@@ -3,9 +3,10 @@
 
 mod read;
 
-use super::{ControlError, Fleet};
+use super::{ATTEMPTS_MAX, ControlError, Fleet};
 use crate::clock;
 use crate::store::documents::Document;
+use crate::store::fleet_clock::FleetStamp;
 use crate::store::{Store, StoreError};
 pub use read::{check_publishers, revoked_package};
 use read::{logged, read_approval, read_revocation, read_set};
@@ -80,7 +81,7 @@ pub struct HeldApproval {
 }
 
 impl Held {
-    async fn load(store: &Store) -> Result<Self, StoreError> {
+    pub(super) async fn load(store: &Store) -> Result<Self, StoreError> {
         let corrupt = |what| {
             move |error: DocumentError| StoreError::Corrupt { what, reason: error.to_string() }
         };
@@ -176,14 +177,30 @@ impl Fleet {
     ) -> Result<StoredSet, ControlError> {
         let document = Document { envelope, at: clock::now(), by: by.to_owned() };
         let found = read_set(&document)?;
-        let _one = self.changing.lock().await;
+        let mut stamp = self.changing.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            self.catch_up(&mut stamp).await?;
+            match self.try_hand_in_set(&document, &found, &mut stamp).await {
+                Err(ControlError::Store(StoreError::Moved)) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Moved.into())
+    }
+
+    async fn try_hand_in_set(
+        &self,
+        document: &Document,
+        found: &HeldSet,
+        stamp: &mut FleetStamp,
+    ) -> Result<StoredSet, ControlError> {
         if let Some(held) = &self.held().set {
             if held.info.envelope == found.info.envelope {
                 return Ok(held.info.clone());
             }
             if held.set.environment != found.set.environment {
                 let stored = held.set.environment.clone();
-                let found = found.set.environment;
+                let found = found.set.environment.clone();
                 return Err(DocumentError::OtherEnvironment { stored, found }.into());
             }
             let (epoch, version) = (held.set.epoch, held.set.version);
@@ -194,7 +211,8 @@ impl Fleet {
             }
         }
         let PolicySet { environment, epoch, version, .. } = &found.set;
-        self.store.put_policy_set(environment, *epoch, *version, &document).await?;
+        let by = &document.by;
+        *stamp = self.store.put_policy_set(environment, *epoch, *version, document, *stamp).await?;
         tracing::info!(
             environment,
             epoch,
@@ -202,9 +220,8 @@ impl Fleet {
             by,
             "policy set {version} of {environment} is in force"
         );
-        let info = found.info.clone();
-        self.tell(|held| held.set = Some(found));
-        Ok(info)
+        self.tell(|held| held.set = Some(found.clone()));
+        Ok(found.info.clone())
     }
 
     /// Takes a signed approval of a policy's newest revision and tells every node.
@@ -214,7 +231,23 @@ impl Fleet {
     pub async fn approve(&self, envelope: Vec<u8>, by: &str) -> Result<ApprovalInfo, ControlError> {
         let document = Document { envelope, at: clock::now(), by: by.to_owned() };
         let found = read_approval(&document)?;
-        let _one = self.changing.lock().await;
+        let mut stamp = self.changing.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            self.catch_up(&mut stamp).await?;
+            match self.try_approve(&document, &found, &mut stamp).await {
+                Err(ControlError::Store(StoreError::Moved)) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Moved.into())
+    }
+
+    async fn try_approve(
+        &self,
+        document: &Document,
+        found: &HeldApproval,
+        stamp: &mut FleetStamp,
+    ) -> Result<ApprovalInfo, ControlError> {
         let policy = found.info.policy.clone();
         let newest = policy.parse().ok().and_then(|name: PolicyName| {
             self.policies().get(&name).map(|held| (held.payload, held.stored.revision.revision))
@@ -236,13 +269,13 @@ impl Fleet {
             return Err(DocumentError::TooManyApprovals { policy }.into());
         }
         let stale: Vec<Digest> = stale.into_iter().map(|approval| approval.envelope).collect();
-        self.store.put_approval((&policy, revision), &document, &stale).await?;
-        let info = found.info.clone();
+        *stamp =
+            self.store.put_approval((&policy, revision), document, &stale, *stamp).await?;
         self.tell(|held| {
             held.approvals.retain(|approval| !stale.contains(&approval.envelope));
-            held.approvals.push(found);
+            held.approvals.push(found.clone());
         });
-        Ok(info)
+        Ok(found.info.clone())
     }
 
     /// Takes a signed revocation, or the lift of one, and tells every node.
@@ -256,7 +289,23 @@ impl Fleet {
     ) -> Result<RevocationInfo, ControlError> {
         let document = Document { envelope, at: clock::now(), by: by.to_owned() };
         let found = read_revocation(&document)?;
-        let _one = self.changing.lock().await;
+        let mut stamp = self.changing.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            self.catch_up(&mut stamp).await?;
+            match self.try_revoke(&document, &found, &mut stamp).await {
+                Err(ControlError::Store(StoreError::Moved)) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Moved.into())
+    }
+
+    async fn try_revoke(
+        &self,
+        document: &Document,
+        found: &RevocationInfo,
+        stamp: &mut FleetStamp,
+    ) -> Result<RevocationInfo, ControlError> {
         let held = self.held();
         if let Some(known) = held.revocations.iter().find(|r| r.envelope == found.envelope) {
             return Ok(known.clone());
@@ -264,17 +313,11 @@ impl Fleet {
         if held.revocations.len() >= REVOCATIONS_MAX {
             return Err(DocumentError::TooManyRevocations.into());
         }
-        self.store.add_revocation(&document, logged(&document)?).await?;
-        tracing::warn!(
-            package = found.package,
-            by,
-            "{} is revoked: {}",
-            found.package,
-            found.reason
-        );
-        let info = found.clone();
-        self.tell(|held| held.revocations.push(found));
-        Ok(info)
+        *stamp = self.store.add_revocation(document, logged(document)?, *stamp).await?;
+        let (package, by) = (&found.package, &document.by);
+        tracing::warn!(package, by, "{package} is revoked: {}", found.reason);
+        self.tell(|held| held.revocations.push(found.clone()));
+        Ok(found.clone())
     }
 
     fn tell(&self, change: impl FnOnce(&mut Held)) {

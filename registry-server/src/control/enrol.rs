@@ -2,15 +2,26 @@
 //! beyond the first generation.
 
 use super::offers::Offers;
-use super::{ControlError, Fleet, LABEL_BYTES_MAX, write};
+use super::{ATTEMPTS_MAX, ControlError, Fleet, LABEL_BYTES_MAX, write};
 use crate::clock;
 use crate::live::{Desired, Node};
 use crate::secret::{Kind, Secret, SecretHash};
+use crate::store::StoreError;
+use crate::store::fleet_clock::FleetStamp;
 use crate::store::nodes::{StoredNode, StoredNodeToken};
 use skep_api::v1::nodes::{EnrolRequest, EnrolResponse};
 use skep_fleet::ids::{Generation, NodeName};
 use skep_fleet::selector::{LABELS_MAX, Labels};
 use std::sync::Arc;
+
+/// An enrolment whose token was found good.
+struct Wish {
+    token: StoredNodeToken,
+    name: NodeName,
+    labels: Labels,
+    instance: SecretHash,
+    credential: Secret,
+}
 
 impl Fleet {
     /// Enrols a node, or gives a known one (same name, same instance) a fresh credential.
@@ -23,16 +34,32 @@ impl Fleet {
         let instance = SecretHash::of_instance(&instance);
         let labels = merged(labels, &token.labels)?;
         let credential = Secret::draw(Kind::NodeCredential)?;
-
-        let _one = self.changing.lock().await;
-        let earlier = self.roster().by_name.get(&name).cloned();
-        if earlier.as_ref().is_some_and(|node| !node.instance.same_as(&instance)) {
-            return Err(ControlError::NameTaken { name });
+        let wish = Wish { token, name, labels, instance, credential };
+        let mut stamp = self.changing.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            self.catch_up(&mut stamp).await?;
+            match self.try_enrol(&wish, &mut stamp).await {
+                Err(ControlError::Store(StoreError::Moved)) => {}
+                enrolled => return enrolled,
+            }
         }
-        let desired = self.desired_of(&name, &labels, earlier.as_deref())?;
+        Err(StoreError::Moved.into())
+    }
+
+    async fn try_enrol(
+        &self,
+        wish: &Wish,
+        stamp: &mut FleetStamp,
+    ) -> Result<EnrolResponse, ControlError> {
+        let Wish { token, name, labels, instance, credential } = wish;
+        let earlier = self.roster().by_name.get(name).cloned();
+        if earlier.as_ref().is_some_and(|node| !node.instance.same_as(instance)) {
+            return Err(ControlError::NameTaken { name: name.clone() });
+        }
+        let desired = self.desired_of(name, labels, earlier.as_deref())?;
         let node = StoredNode {
             name: name.clone(),
-            instance,
+            instance: *instance,
             credential: credential.hash(),
             node_token: token.hash.id(),
             labels: labels.clone(),
@@ -41,15 +68,19 @@ impl Fleet {
             report: None,
             policies: desired.offer.policies.iter().cloned().collect(),
         };
-        self.keep(&node, &token, earlier.as_deref()).await?;
+        self.keep(&node, token, earlier.as_deref(), stamp).await?;
         let node = Arc::new(Node::new(node, desired));
         if let Some(earlier) = &earlier {
             node.inherit(earlier);
         }
         write(&self.roster).put(node);
         tracing::info!(node = %name, "node {name} is enrolled");
-        let credential = credential.reveal().to_owned();
-        Ok(EnrolResponse { name, credential, labels, server_key: Some(self.key.public()) })
+        Ok(EnrolResponse {
+            name: name.clone(),
+            credential: credential.reveal().to_owned(),
+            labels: labels.clone(),
+            server_key: Some(self.key.public()),
+        })
     }
 
     /// A repeated enrolment costs no use of the token; a used-up token still serves the node that
@@ -59,13 +90,18 @@ impl Fleet {
         node: &StoredNode,
         token: &StoredNodeToken,
         earlier: Option<&Node>,
+        stamp: &mut FleetStamp,
     ) -> Result<(), ControlError> {
         let now = clock::now();
         let repeats = earlier.is_some_and(|e| e.node_token == node.node_token);
         if repeats || (earlier.is_some() && token.uses_left > 0) {
-            return Ok(self.store.renew_node(node, now).await?);
+            *stamp = self.store.renew_node(node, now, *stamp).await?;
+            return Ok(());
         }
-        if earlier.is_none() && self.store.add_node(node, now).await? {
+        if earlier.is_none()
+            && let Some(counted) = self.store.add_node(node, now, *stamp).await?
+        {
+            *stamp = counted;
             return Ok(());
         }
         Err(ControlError::TokenRefused)

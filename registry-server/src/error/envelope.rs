@@ -17,6 +17,10 @@ struct Failure {
     log: Option<String>,
 }
 
+/// Marks an answer that says that the database did not answer.
+#[derive(Clone, Copy)]
+pub struct DatabaseAway;
+
 #[derive(Clone, Copy)]
 pub(super) enum Envelope {
     Ours,
@@ -30,7 +34,7 @@ impl IntoResponse for ApiError {
 }
 
 pub(super) fn to_response(answer: Answer, envelope: Envelope) -> Response {
-    let Answer { status, code, message, hint, log, retry_after } = answer;
+    let Answer { status, code, message, hint, log, retry_after, database_away } = answer;
     let body = ErrorBody { code: code.to_owned(), message, hint, request_id: String::new() };
     let mut response = status.into_response();
     if status == StatusCode::UNAUTHORIZED {
@@ -42,6 +46,9 @@ pub(super) fn to_response(answer: Answer, envelope: Envelope) -> Response {
     }
     if let Some(secs) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
+    }
+    if database_away {
+        response.extensions_mut().insert(DatabaseAway);
     }
     response.extensions_mut().insert(Failure { body, envelope, log });
     response

@@ -24,6 +24,9 @@ const POSTGRES_READERS: u32 = 10;
 const POSTGRES_WRITERS: u32 = 6;
 /// How long a request waits for a free connection before the server counts as overloaded.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same where a connection may not be had at all, because the database is away: a client is told so
+/// before it loses patience.
+const ACQUIRE_TIMEOUT_POSTGRES: Duration = Duration::from_secs(5);
 
 /// What every connection to SQLite is told first. FULL, because an acknowledged publish must survive
 /// a power cut; ten seconds are how long a writer waits for another process (an offline command).
@@ -118,7 +121,9 @@ pub(super) async fn open(place: &Place) -> Result<Pools, StoreError> {
                 let usable = !connection.is_in_transaction();
                 Box::pin(async move { Ok(usable) })
             }),
-        Dialect::Postgres => pool(POSTGRES_WRITERS, POSTGRES_SETTINGS, ""),
+        Dialect::Postgres => {
+            pool(POSTGRES_WRITERS, POSTGRES_SETTINGS, "").acquire_timeout(ACQUIRE_TIMEOUT_POSTGRES)
+        }
     };
     let write = write.connect_with(options.clone()).await.map_err(failed)?;
     let migrated = migrations(place.dialect()).run(&write).await;
@@ -128,7 +133,8 @@ pub(super) async fn open(place: &Place) -> Result<Pools, StoreError> {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false),
-        Dialect::Postgres => pool(POSTGRES_READERS, POSTGRES_SETTINGS, POSTGRES_READ_ONLY),
+        Dialect::Postgres => pool(POSTGRES_READERS, POSTGRES_SETTINGS, POSTGRES_READ_ONLY)
+            .acquire_timeout(ACQUIRE_TIMEOUT_POSTGRES),
     };
     let read = read.connect_with(options).await.map_err(failed)?;
     Ok(Pools { write, read })

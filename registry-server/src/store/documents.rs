@@ -1,7 +1,8 @@
 //! Policy sets, approvals and revocations as they were handed in. Refuses to know what they say.
 
+use super::fleet_clock::{FleetStamp, tick_documents};
 use super::log::append;
-use super::{Store, StoreError, failed, signed, unsigned};
+use super::{Store, StoreError, failed, signed};
 use skep_artifact::digest::Digest;
 use skep_artifact::log::{Entry, Event};
 
@@ -80,18 +81,21 @@ impl Store {
         Ok(rows.into_iter().map(Row::read).collect())
     }
 
-    /// Replaces the policy set of an environment; the log says so, and when an epoch begins with it.
+    /// Replaces the policy set of an environment, if nothing of the fleet changed after `since`; the log says so, and when
+    /// an epoch begins with it.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::Moved`] when something did; [`StoreError`].
     pub async fn put_policy_set(
         &self,
         environment: &str,
         epoch: u64,
         version: u64,
         set: &Document,
-    ) -> Result<(), StoreError> {
+        since: FleetStamp,
+    ) -> Result<FleetStamp, StoreError> {
         let mut change = self.begin().await?;
+        let stamp = tick_documents(&mut change, since).await?;
         let before: Option<i64> =
             sqlx::query_scalar("SELECT epoch FROM policy_sets WHERE environment = $1")
                 .bind(environment)
@@ -118,20 +122,24 @@ impl Store {
         if signed("epoch", epoch)? != before.unwrap_or(1) {
             append(&mut change, &logged("epoch", environment, epoch, set)).await?;
         }
-        change.commit().await.map_err(failed("commit a policy set"))
+        change.commit().await.map_err(failed("commit a policy set"))?;
+        Ok(stamp)
     }
 
-    /// Keeps an approval of a policy's newest revision, and forgets those of revisions before it.
+    /// Keeps an approval of a policy's newest revision, and forgets those of revisions before it, if nothing of the
+    /// fleet changed after `since`.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::Moved`] when something did; [`StoreError`].
     pub async fn put_approval(
         &self,
         (policy, revision): (&str, u64),
         approval: &Document,
         stale: &[Digest],
-    ) -> Result<(), StoreError> {
+        since: FleetStamp,
+    ) -> Result<FleetStamp, StoreError> {
         let mut change = self.begin().await?;
+        let stamp = tick_documents(&mut change, since).await?;
         for digest in stale {
             sqlx::query("DELETE FROM approvals WHERE policy = $1 AND digest = $2")
                 .bind(policy)
@@ -154,31 +162,34 @@ impl Store {
         if put.rows_affected() > 0 {
             append(&mut change, &logged("approval", policy, revision, approval)).await?;
         }
-        change.commit().await.map_err(failed("commit an approval"))
+        change.commit().await.map_err(failed("commit an approval"))?;
+        Ok(stamp)
     }
 
-    /// Appends a revocation, with what the log says of it, and returns its number.
+    /// Appends a revocation, with what the log says of it, if nothing of the fleet changed after `since`.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::Moved`] when something did; [`StoreError`].
     pub async fn add_revocation(
         &self,
         revocation: &Document,
         event: Event,
-    ) -> Result<u64, StoreError> {
+        since: FleetStamp,
+    ) -> Result<FleetStamp, StoreError> {
         let mut change = self.begin().await?;
+        let stamp = tick_documents(&mut change, since).await?;
         let add = "INSERT INTO revocations (number, digest, envelope, revoked_at, revoked_by) \
-             SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4 FROM revocations RETURNING number";
-        let number: i64 = sqlx::query_scalar(add)
+             SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4 FROM revocations";
+        sqlx::query(add)
             .bind(&Digest::of(&revocation.envelope).as_bytes()[..])
             .bind(&revocation.envelope[..])
             .bind(revocation.at)
             .bind(&revocation.by)
-            .fetch_one(&mut *change)
+            .execute(&mut *change)
             .await
             .map_err(failed("write a revocation"))?;
         append(&mut change, &Entry { at: revocation.at, event }).await?;
         change.commit().await.map_err(failed("commit a revocation"))?;
-        unsigned("number of a revocation", number)
+        Ok(stamp)
     }
 }

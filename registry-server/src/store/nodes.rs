@@ -1,6 +1,7 @@
 //! Nodes, the tokens they enrol with, what is wanted of each and what each last reported.
 //! Refuses to know selectors and time-outs.
 
+use super::fleet_clock::{FleetStamp, tick};
 use super::log::append;
 use super::policies::StoredPolicy;
 use super::{
@@ -60,7 +61,7 @@ pub struct Sighting {
 }
 
 #[derive(sqlx::FromRow)]
-struct NodeRow {
+pub(super) struct NodeRow {
     name: String,
     instance_hash: Vec<u8>,
     credential_hash: Vec<u8>,
@@ -133,25 +134,22 @@ impl Store {
                 .fetch_all(&self.read)
                 .await
                 .map_err(failed("list policies of nodes"))?;
-        let mut pairs = pairs.into_iter().peekable();
-        let mut nodes = Vec::with_capacity(rows.len());
-        for row in rows {
-            let mut policies = Vec::new();
-            while let Some((_, policy)) = pairs.next_if(|(node, _)| *node == row.name) {
-                policies.push(parsed("policy name", &policy)?);
-            }
-            nodes.push(row.read(policies)?);
-        }
-        Ok(nodes)
+        with_policies(rows, pairs)
     }
 
     /// Stores a new node and uses its token once, in one transaction; `false` when the token has
-    /// no use left any more.
+    /// no use left any more. Counts as a change of the fleet after `since`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_node(&self, node: &StoredNode, now: i64) -> Result<bool, StoreError> {
+    pub async fn add_node(
+        &self,
+        node: &StoredNode,
+        now: i64,
+        since: FleetStamp,
+    ) -> Result<Option<FleetStamp>, StoreError> {
         let mut change = self.begin().await?;
+        let stamp = tick(&mut change, since).await?;
         let spend = "UPDATE node_tokens SET uses_left = uses_left - 1 \
              WHERE id = $1 AND uses_left > 0 AND expires_at > $2";
         let spent = sqlx::query(spend)
@@ -161,40 +159,53 @@ impl Store {
             .await
             .map_err(failed("use a node token"))?;
         if spent.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        put_node(&mut change, node, now).await?;
+        put_node(&mut change, node, now, stamp).await?;
         change.commit().await.map_err(failed("commit a node"))?;
-        Ok(true)
+        Ok(Some(stamp.into()))
     }
 
     /// Gives a known node a fresh credential, and its labels and wants as they are now.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn renew_node(&self, node: &StoredNode, now: i64) -> Result<(), StoreError> {
+    pub async fn renew_node(
+        &self,
+        node: &StoredNode,
+        now: i64,
+        since: FleetStamp,
+    ) -> Result<FleetStamp, StoreError> {
         let mut change = self.begin().await?;
-        put_node(&mut change, node, now).await?;
-        change.commit().await.map_err(failed("commit a node"))
+        let stamp = tick(&mut change, since).await?;
+        put_node(&mut change, node, now, stamp).await?;
+        change.commit().await.map_err(failed("commit a node"))?;
+        Ok(stamp.into())
     }
 
-    /// Stores a policy revision (when one is given) and what it changes on nodes, all or nothing.
+    /// Stores a policy revision (when one is given) and what it changes on nodes, all or nothing, if
+    /// nothing of the fleet changed after `since`: generations are counted from what was seen.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::Moved`] when something did; [`StoreError`].
     pub async fn put_wanted(
         &self,
         policy: Option<&StoredPolicy>,
         changes: &[WantedChange],
-    ) -> Result<(), StoreError> {
+        since: FleetStamp,
+    ) -> Result<FleetStamp, StoreError> {
         let mut change = self.begin().await?;
+        let stamp = tick(&mut change, since).await?;
         if let Some(policy) = policy {
-            put_policy(&mut change, policy).await?;
+            put_policy(&mut change, policy, stamp).await?;
         }
         for one in changes {
-            sqlx::query("UPDATE nodes SET generation = $1, desired_digest = $2 WHERE name = $3")
+            let update = "UPDATE nodes SET generation = $1, desired_digest = $2, stamp = $3 \
+                 WHERE name = $4";
+            sqlx::query(update)
                 .bind(signed("generation", one.wanted.generation.0)?)
                 .bind(&one.wanted.digest.as_bytes()[..])
+                .bind(stamp)
                 .bind(one.node.as_str())
                 .execute(&mut *change)
                 .await
@@ -204,24 +215,30 @@ impl Store {
         if let Some(policy) = policy {
             append(&mut change, &policy.logged()).await?;
         }
-        change.commit().await.map_err(failed("commit what is wanted"))
+        change.commit().await.map_err(failed("commit what is wanted"))?;
+        Ok(stamp.into())
     }
 
-    /// Writes when nodes were last heard of, and what they said, in one transaction.
+    /// Writes when nodes were last heard of, and what they said, in one transaction. Nothing is read
+    /// that must stay true, so other changes go on meanwhile; another server may have heard later.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn put_sightings(&self, sightings: &[Sighting]) -> Result<(), StoreError> {
-        let mut change = self.begin().await?;
+        let mut change = self.begin_beside().await?;
         for sighting in sightings {
-            sqlx::query("UPDATE nodes SET last_seen_at = $1 WHERE name = $2")
+            let update = "UPDATE nodes SET last_seen_at = $1 \
+                 WHERE name = $2 AND (last_seen_at IS NULL OR last_seen_at < $1)";
+            sqlx::query(update)
                 .bind(sighting.last_seen_at)
                 .bind(sighting.node.as_str())
                 .execute(&mut *change)
                 .await
                 .map_err(failed("write when a node was seen"))?;
             if let Some((report, at)) = &sighting.report {
-                sqlx::query("UPDATE nodes SET report = $1, reported_at = $2 WHERE name = $3")
+                let update = "UPDATE nodes SET report = $1, reported_at = $2 \
+                     WHERE name = $3 AND (reported_at IS NULL OR reported_at <= $2)";
+                sqlx::query(update)
                     .bind(to_json("report", report)?)
                     .bind(at)
                     .bind(sighting.node.as_str())
@@ -234,15 +251,36 @@ impl Store {
     }
 }
 
-async fn put_policy(change: &mut Change, policy: &StoredPolicy) -> Result<(), StoreError> {
+pub(super) fn with_policies(
+    rows: Vec<NodeRow>,
+    pairs: Vec<(String, String)>,
+) -> Result<Vec<StoredNode>, StoreError> {
+    let mut pairs = pairs.into_iter().peekable();
+    let mut nodes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut policies = Vec::new();
+        while let Some((_, policy)) = pairs.next_if(|(node, _)| *node == row.name) {
+            policies.push(parsed("policy name", &policy)?);
+        }
+        nodes.push(row.read(policies)?);
+    }
+    Ok(nodes)
+}
+
+async fn put_policy(
+    change: &mut Change,
+    policy: &StoredPolicy,
+    stamp: i64,
+) -> Result<(), StoreError> {
     let payload = policy
         .revision
         .to_json()
         .map_err(|e| StoreError::Corrupt { what: "policy", reason: e.to_string() })?;
-    let put = "INSERT INTO policies (name, revision, envelope, payload, applied_at, applied_by) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, \
-         envelope = excluded.envelope, payload = excluded.payload, \
-         applied_at = excluded.applied_at, applied_by = excluded.applied_by";
+    let put = "INSERT INTO policies \
+         (name, revision, envelope, payload, applied_at, applied_by, stamp) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET \
+         revision = excluded.revision, envelope = excluded.envelope, payload = excluded.payload, \
+         applied_at = excluded.applied_at, applied_by = excluded.applied_by, stamp = excluded.stamp";
     sqlx::query(put)
         .bind(policy.revision.name.as_str())
         .bind(signed("revision", policy.revision.revision)?)
@@ -250,18 +288,26 @@ async fn put_policy(change: &mut Change, policy: &StoredPolicy) -> Result<(), St
         .bind(payload)
         .bind(policy.applied_at)
         .bind(&policy.applied_by)
+        .bind(stamp)
         .execute(&mut **change)
         .await
         .map_err(failed("write a policy"))?;
     Ok(())
 }
 
-async fn put_node(change: &mut Change, node: &StoredNode, now: i64) -> Result<(), StoreError> {
+async fn put_node(
+    change: &mut Change,
+    node: &StoredNode,
+    now: i64,
+    stamp: i64,
+) -> Result<(), StoreError> {
     let put = "INSERT INTO nodes (name, instance_hash, credential_hash, node_token, labels, \
-         enrolled_at, generation, desired_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         enrolled_at, generation, desired_digest, stamp) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (name) DO UPDATE SET credential_hash = excluded.credential_hash, \
          node_token = excluded.node_token, labels = excluded.labels, \
-         generation = excluded.generation, desired_digest = excluded.desired_digest";
+         generation = excluded.generation, desired_digest = excluded.desired_digest, \
+         stamp = excluded.stamp";
     sqlx::query(put)
         .bind(node.name.as_str())
         .bind(&node.instance.as_bytes()[..])
@@ -271,6 +317,7 @@ async fn put_node(change: &mut Change, node: &StoredNode, now: i64) -> Result<()
         .bind(now)
         .bind(signed("generation", node.wanted.generation.0)?)
         .bind(&node.wanted.digest.as_bytes()[..])
+        .bind(stamp)
         .execute(&mut **change)
         .await
         .map_err(failed("write a node"))?;
@@ -315,7 +362,7 @@ impl NodeTokenRow {
 }
 
 impl NodeRow {
-    fn read(self, policies: Vec<PolicyName>) -> Result<StoredNode, StoreError> {
+    pub(super) fn read(self, policies: Vec<PolicyName>) -> Result<StoredNode, StoreError> {
         let generation = Generation(unsigned("generation", self.generation)?);
         let report = match (self.report, self.reported_at) {
             (Some(report), Some(at)) => Some((from_json("report", &report)?, at)),

@@ -4,6 +4,7 @@ use super::{Store, StoreError, failed};
 use skep_artifact::digest::Digest;
 use skep_artifact::log::{Entry, Event};
 use skep_fleet::policy::PolicyRevision;
+use sqlx::AnyConnection;
 
 /// A revision as it was handed in.
 #[derive(Debug, Clone)]
@@ -47,6 +48,21 @@ impl Store {
             sqlx::query_as(select).fetch_all(&self.read).await.map_err(failed("list policies"))?;
         rows.into_iter().map(PolicyRow::read).collect()
     }
+}
+
+/// Policies that were changed after a stamp of the fleet.
+pub(super) async fn policies_after(
+    look: &mut AnyConnection,
+    stamp: i64,
+) -> Result<Vec<StoredPolicy>, StoreError> {
+    let select = "SELECT envelope, payload, applied_at, applied_by FROM policies \
+         WHERE stamp > $1 ORDER BY name";
+    let rows: Vec<PolicyRow> = sqlx::query_as(select)
+        .bind(stamp)
+        .fetch_all(look)
+        .await
+        .map_err(failed("list changed policies"))?;
+    rows.into_iter().map(PolicyRow::read).collect()
 }
 
 impl PolicyRow {

@@ -1,6 +1,7 @@
 //! The server's own signing keys: files in the data folder, made at the first start, one more for each rotation.
 //! Refuses to know what is signed with them.
 
+use crate::shared_keys::SharedKey;
 use skep_artifact::key::{PublicKey, SecretKey};
 use skep_trust::tuf::OnlineKeys;
 use std::fs;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The roles a server signs for.
 pub const ROLES: [&str; 3] = ["snapshot", "timestamp", "selfservice"];
+/// Where the keys are in the data folder.
+const FOLDER: &str = "trust";
 /// Rotations of one key that are looked for. A key a month for eight years.
 const KEYS_MAX: usize = 99;
 
@@ -39,7 +42,7 @@ impl ServerKeys {
     /// # Errors
     /// [`OnlineKeyError`].
     pub fn open(data: &Path) -> Result<Self, OnlineKeyError> {
-        let folder = data.join("trust");
+        let folder = data.join(FOLDER);
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|source| file("create", &folder, source))?;
         let read = |role| {
@@ -62,7 +65,20 @@ impl ServerKeys {
     /// [`OnlineKeyError`].
     pub fn add(data: &Path, role: &'static str) -> Result<PublicKey, OnlineKeyError> {
         Self::open(data)?;
-        create(&data.join("trust"), role).map(|key| key.public())
+        create(&data.join(FOLDER), role).map(|key| key.public())
+    }
+
+    pub(crate) fn shared(&self) -> Vec<SharedKey> {
+        let of = |name, keys: &[SecretKey]| SharedKey {
+            name,
+            file: FOLDER,
+            public: keys.iter().map(|key| key.public().to_string()).collect(),
+        };
+        vec![
+            of(ROLES[0], &self.snapshot),
+            of(ROLES[1], &self.timestamp),
+            of(ROLES[2], &self.selfservice),
+        ]
     }
 
     /// The newest keys: those a ceremony should name.

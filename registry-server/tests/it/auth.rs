@@ -5,8 +5,8 @@ use skep_api::v1::namespaces::ClaimNamespace;
 use skep_api::v1::tokens::{CreateToken, Scope};
 use skep_artifact::key::SecretKey;
 use skep_registry_server::secret::{Kind, Secret};
+use skep_registry_server::store::Store;
 use skep_registry_server::store::tokens::StoredToken;
-use skep_registry_server::store::{Place, Store};
 use std::os::unix::fs::PermissionsExt as _;
 
 fn claim(name: &str) -> ClaimNamespace {
@@ -47,7 +47,7 @@ async fn an_expired_token_is_as_good_as_none() {
     let mut info = world.admin().create_token(&wish).await.unwrap().info;
     info.id = secret.hash().id();
     info.expires_at = 1;
-    let store = Store::open(&Place::in_folder(&world.data)).await.unwrap();
+    let store = Store::open(&world.database.place(&world.data)).await.unwrap();
     store.add_token(&StoredToken { info, hash: secret.hash(), account: None }).await.unwrap();
     store.close().await;
     let caller = world.client(Some(secret.reveal()));
@@ -79,11 +79,11 @@ async fn secrets_are_not_in_the_database_and_the_admin_token_is_the_owners_only(
     let admin = crate::world::admin_token(&world.data);
     let path = world.data.join("admin.token");
     assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
-    let folder = world.stop().await;
-    for file in ["registry.sqlite", "registry.sqlite-wal"] {
-        let Ok(bytes) = std::fs::read(folder.path().join("data").join(file)) else { continue };
+    let stopped = world.stop().await;
+    for file in stopped.database_files() {
+        let Ok(bytes) = std::fs::read(&file) else { continue };
         let held = bytes.windows(admin.len()).any(|window| window == admin.as_bytes());
-        assert!(!held, "{file}");
+        assert!(!held, "{}", file.display());
     }
 }
 

@@ -1,10 +1,10 @@
 //! What survives: kill -9 at every point of a publish, a full disk, taking the schema down and up.
 //! These run the real binary as a child.
 
-use crate::world::{Package, Publisher, World, admin_token, client, eventually, refusal};
+use crate::world::{Database, Package, Publisher, World, admin_token, client, eventually, refusal};
 use skep_api::client::ClientError;
 use skep_registry_server::faults::FaultPoint;
-use skep_registry_server::store::{Place, Store};
+use skep_registry_server::store::Store;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -15,7 +15,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(folder: &Path, fault: Option<FaultPoint>) -> Self {
+    pub(crate) async fn start(
+        folder: &Path,
+        database: &Database,
+        fault: Option<FaultPoint>,
+    ) -> Self {
         let (data, address_file) = (folder.join("data"), folder.join("address"));
         let _ = std::fs::remove_file(&address_file);
         let mut command = Command::new(env!("CARGO_BIN_EXE_skep-registry"));
@@ -26,6 +30,9 @@ impl Server {
             .arg(&address_file)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if let Some(url) = database.url() {
+            command.env("SKEP_DATABASE_URL", url);
+        }
         if let Some(point) = fault {
             command.env("SKEP_FAULT_POINT", point.name());
         }
@@ -53,11 +60,11 @@ impl Drop for Server {
 #[tokio::test]
 async fn killed_at_any_point_of_a_publish_the_version_is_there_or_not_and_never_half() {
     for point in FaultPoint::ALL {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, database) = (tempfile::tempdir().unwrap(), Database::fresh());
         let package = Package::new("acme/pass", "1.0.0");
-        let publisher = Server::start(folder.path(), None).await.publisher().await;
+        let publisher = Server::start(folder.path(), &database, None).await.publisher().await;
 
-        let mut server = Server::start(folder.path(), Some(point)).await;
+        let mut server = Server::start(folder.path(), &database, Some(point)).await;
         let secret = admin_token(&server.data);
         let cut = Publisher {
             client: client(&server.address, Some(&secret)),
@@ -75,7 +82,7 @@ async fn killed_at_any_point_of_a_publish_the_version_is_there_or_not_and_never_
         let status = server.child.wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{point:?}");
 
-        let server = Server::start(folder.path(), None).await;
+        let server = Server::start(folder.path(), &database, None).await;
         let anyone = client(&server.address, None);
         let there = anyone.version(&package.name, &package.version).await.is_ok();
         let committed = [FaultPoint::PublishCommitted, FaultPoint::PublishProved];
@@ -103,13 +110,13 @@ async fn killed_at_any_point_of_a_publish_the_version_is_there_or_not_and_never_
 
 #[tokio::test]
 async fn an_acknowledged_publish_survives_kill_9() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, database) = (tempfile::tempdir().unwrap(), Database::fresh());
     let package = Package::new("acme/pass", "1.0.0");
     {
-        let server = Server::start(folder.path(), None).await;
+        let server = Server::start(folder.path(), &database, None).await;
         server.publisher().await.publish(&package).await.unwrap();
     }
-    let server = Server::start(folder.path(), None).await;
+    let server = Server::start(folder.path(), &database, None).await;
     let anyone = client(&server.address, None);
     let index = anyone.manifest(&package.name, &package.index(), 1 << 20).await.unwrap();
     assert_eq!(index, package.blobs.index.bytes);
@@ -140,8 +147,9 @@ impl Drop for SmallDisk {
 
 #[tokio::test]
 async fn a_full_disk_refuses_the_upload_in_words_and_what_is_there_is_still_served() {
+    let database = Database::fresh();
     let disk = SmallDisk::mount("6m").expect("this test needs root to mount a small tmpfs");
-    let server = Server::start(disk.folder.path(), None).await;
+    let server = Server::start(disk.folder.path(), &database, None).await;
     let publisher = server.publisher().await;
     let package = Package::new("acme/pass", "1.0.0");
     publisher.publish(&package).await.unwrap();
@@ -159,8 +167,8 @@ async fn a_full_disk_refuses_the_upload_in_words_and_what_is_there_is_still_serv
 
 #[tokio::test]
 async fn migrations_go_up_down_and_up_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = Place::in_folder(folder.path());
+    let (folder, database) = (tempfile::tempdir().unwrap(), Database::fresh());
+    let place = database.place(folder.path());
     let store = Store::open(&place).await.unwrap();
     store.undo_all().await.unwrap();
     store.close().await;

@@ -54,7 +54,7 @@ async fn node_token(world: &World, role: &str, uses: u32) -> String {
     world.admin().create_node_token(&wish).await.unwrap().secret
 }
 
-fn enrolment(token: &str, name: &str, instance: u8) -> EnrolRequest {
+pub(crate) fn enrolment(token: &str, name: &str, instance: u8) -> EnrolRequest {
     EnrolRequest {
         token: token.to_owned(),
         name: name.parse().unwrap(),
@@ -76,7 +76,7 @@ pub(crate) async fn now(node: &Client) -> DesiredState {
     DesiredState { assignment: None, ..desired }
 }
 
-fn have(desired: &DesiredState) -> Have {
+pub(crate) fn have(desired: &DesiredState) -> Have {
     Have { generation: desired.generation, digest: desired.digest }
 }
 

@@ -177,17 +177,13 @@ async fn the_log_goes_on_under_its_key_after_a_restart_and_not_under_another() {
     assert_eq!(told.trim(), before.key);
     let world = world.restart().await;
     assert_eq!(world.anonymous().log().await.unwrap(), before);
-    let (data, folder) = (world.data.clone(), world.stop().await);
-    std::fs::remove_file(data.join("log.key")).unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_skep-registry"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-        .arg(&data)
-        .output()
-        .unwrap();
+    let stopped = world.stop().await;
+    std::fs::remove_file(stopped.data().join("log.key")).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    let output = crate::maintenance::offline(&serve, &stopped.data(), stopped.database.url());
     assert!(!output.status.success());
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("put the right file there"), "{words}");
-    drop(folder);
 }
 
 #[tokio::test]
@@ -294,15 +290,8 @@ async fn a_registry_restored_from_a_copy_and_continued_differently_is_found_out(
     let node = enrolled(&world, "edge-1", "edge").await;
     let policy = policy(&world.anonymous()).await;
     drop(node);
-    let folder = world.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp")
-        .args(["-a"])
-        .arg(folder.path().join("data"))
-        .arg(copy.path())
-        .status()
-        .unwrap();
-    assert!(copied.success());
+    let mut stopped = world.stop().await;
+    let copy = stopped.copy();
     let token = |world: &World| crate::world::admin_token(&world.data);
     let publish = async |world: &World, version: &str| {
         let publisher = Publisher {
@@ -313,13 +302,13 @@ async fn a_registry_restored_from_a_copy_and_continued_differently_is_found_out(
         };
         publisher.publish(&Package::new("acme/pass", version)).await.unwrap();
     };
-    let world = World::on(folder).await;
+    let world = World::go_on(stopped).await;
     publish(&world, "1.1.0").await;
     let (first, _) = whole_log(&world.anonymous()).await;
     let memory = LogMemory::default().advance(&first, &[]).unwrap();
     world.stop().await;
 
-    let forked = World::on(copy).await;
+    let forked = World::go_on(copy).await;
     let anyone = forked.anonymous();
     let shown = async || {
         let query = CheckpointQuery { from: first.size(), witnesses: 0 };

@@ -1,4 +1,5 @@
-//! The registry as its clients meet it: a real server, a real database in a folder of its own.
+//! The registry as its clients meet it: a real server, a real database of its own: a file, or with
+//! SKEP_TEST_DATABASE=postgres a PostgreSQL.
 
 #![expect(clippy::unwrap_used, reason = "a test says by a panic where it stopped")]
 
@@ -6,7 +7,9 @@ mod abuse;
 mod archives;
 mod attestations;
 mod auth;
+mod backup;
 mod browse;
+mod cluster;
 mod cosign;
 mod durability;
 mod fleet;
@@ -22,9 +25,11 @@ mod oci_manifests;
 mod oci_uploads;
 mod oidc;
 mod openapi;
+mod outage;
 mod people;
 mod publish;
 mod registry_client;
+mod replicas;
 mod transport;
 mod trust;
 mod uploads;

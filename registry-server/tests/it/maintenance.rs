@@ -7,7 +7,7 @@ use skep_api::v1::tokens::Scope;
 use skep_artifact::digest::Digest;
 use skep_registry_server::clock;
 use skep_registry_server::jobs::collect_blobs::UNUSED_SECS;
-use skep_registry_server::store::{Place, Store};
+use skep_registry_server::store::Store;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -52,7 +52,7 @@ async fn what_nothing_names_is_collected_while_the_server_runs() {
     for bytes in [&b"old"[..], b"young"] {
         admin.put_blob(&Digest::of(bytes), bytes.to_vec(), bytes.len() as u64).await.unwrap();
     }
-    let store = Store::open(&Place::in_folder(&world.data)).await.unwrap();
+    let store = Store::open(&world.database.place(&world.data)).await.unwrap();
     let long_ago = clock::now() - UNUSED_SECS - 10;
     store.note_blob(&Digest::of(b"old"), 3, long_ago).await.unwrap();
     store.close().await;
@@ -148,8 +148,11 @@ async fn only_an_admin_starts_tasks_and_only_one_that_makes_sense() {
     assert_eq!(refusal(admin.task(7).await).0, 404);
 }
 
-fn offline(arguments: &[&str], data: &Path) -> Output {
+pub(crate) fn offline(arguments: &[&str], data: &Path, database: Option<String>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep-registry"));
+    if let Some(url) = database {
+        command.env("SKEP_DATABASE_URL", url);
+    }
     command.args(arguments).arg("--data").arg(data).output().unwrap()
 }
 
@@ -158,29 +161,30 @@ async fn the_command_beside_a_running_server_finds_repairs_and_says_so_by_its_ex
     let (world, mirror) = (World::start().await, World::start().await);
     let package = published(&world).await;
     published(&mirror).await;
-    let done = offline(&["scrub"], &world.data);
+    let done = offline(&["scrub"], &world.data, world.database.url());
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     let changed = layer(&package);
     spoil(&file(&world.data, &changed));
     let anyone = world.anonymous();
     let wrong = anyone.blob(&package.name, &changed, 1 << 20).await.unwrap();
     assert_ne!(Digest::of(&wrong), changed);
-    let done = offline(&["scrub"], &world.data);
+    let done = offline(&["scrub"], &world.data, world.database.url());
     assert_eq!(done.status.code(), Some(3), "{done:?}");
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(said.contains(&format!("changed: {changed}")), "{said}");
 
     let address = mirror.address.clone();
     let data = world.data.clone();
-    let repairing = move || offline(&["scrub", "--repair-from", &address], &data);
+    let database = world.database.url();
+    let repairing = move || offline(&["scrub", "--repair-from", &address], &data, database.clone());
     let done = tokio::task::spawn_blocking(repairing).await.unwrap();
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     let served = anyone.blob(&package.name, &changed, 1 << 20).await.unwrap();
     assert_eq!(Digest::of(&served), changed, "served without a restart");
     // Collecting takes things away, so it stays with the server while there is one.
-    let done = offline(&["gc"], &world.data);
+    let done = offline(&["gc"], &world.data, world.database.url());
     assert_eq!(done.status.code(), Some(1), "{done:?}");
     let folder = world.stop().await;
-    let done = offline(&["gc"], &folder.path().join("data"));
+    let done = offline(&["gc"], &folder.data(), folder.database.url());
     assert_eq!(done.status.code(), Some(0), "{done:?}");
 }

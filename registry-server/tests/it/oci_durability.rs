@@ -3,6 +3,7 @@
 
 use crate::durability::Server;
 use crate::registry_client::{IMAGE, Repository, image};
+use crate::world::Database;
 use reqwest::Method;
 use skep_artifact::digest::Digest;
 use skep_registry_server::faults::FaultPoint;
@@ -77,25 +78,25 @@ async fn go_on(repository: &Repository, location: &str) {
 #[tokio::test]
 async fn killed_at_any_point_of_a_push_what_was_told_is_there_and_the_rest_goes_on() {
     for point in FaultPoint::PUSH {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, database) = (tempfile::tempdir().unwrap(), Database::fresh());
         let (blob, config) = (Digest::of(WHOLE), Digest::of(b"{}"));
         let manifest = image(config, blob, WHOLE.len());
         let mut repository = {
-            let server = Server::start(folder.path(), None).await;
+            let server = Server::start(folder.path(), &database, None).await;
             let token = Some(server.publisher().await.secret);
             let address = server.address.clone();
             let repository = Repository { address, name: "acme/image".to_owned(), token };
             repository.push_blob(b"{}").await;
             repository
         };
-        let mut server = Server::start(folder.path(), Some(point)).await;
+        let mut server = Server::start(folder.path(), &database, Some(point)).await;
         repository.address = server.address.clone();
         let told = push(&repository, &manifest).await;
         let status = server.child.wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{point:?}");
         assert!(!told.manifest, "{point:?}: {told:?}");
 
-        let server = Server::start(folder.path(), None).await;
+        let server = Server::start(folder.path(), &database, None).await;
         repository.address = server.address.clone();
         let left = std::fs::read_dir(server.data.join("blobs/tmp")).unwrap().count();
         assert_eq!(left, 0, "{point:?}");
@@ -122,8 +123,8 @@ async fn killed_at_any_point_of_a_push_what_was_told_is_there_and_the_rest_goes_
 #[tokio::test]
 async fn killed_in_the_middle_of_a_body_an_upload_goes_on_from_what_was_acknowledged() {
     use tokio::io::AsyncWriteExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path(), None).await;
+    let (folder, database) = (tempfile::tempdir().unwrap(), Database::fresh());
+    let mut server = Server::start(folder.path(), &database, None).await;
     let token = server.publisher().await.secret;
     let address = server.address.clone();
     let repository =
@@ -147,7 +148,7 @@ async fn killed_in_the_middle_of_a_body_an_upload_goes_on_from_what_was_acknowle
     server.child.kill().unwrap();
     server.child.wait().unwrap();
 
-    let server = Server::start(folder.path(), None).await;
+    let server = Server::start(folder.path(), &database, None).await;
     let repository = Repository { address: server.address.clone(), ..repository };
     let status = repository.at(Method::GET, &location).send().await.unwrap();
     assert_eq!(status.headers()["range"], "0-5");

@@ -251,8 +251,8 @@ async fn left_uploads_and_blobs_that_nothing_names_go_after_a_day_and_what_is_na
     repository.push_blob(b"named by nothing").await;
     let location = repository.start().await;
     patch(&repository, &location, "0-4", b"hello").await.expect(202);
-    let folder = world.stop().await;
-    let app = crate::world::open_app(&folder.path().join("data")).await;
+    let stopped = world.stop().await;
+    let app = crate::world::open_app(&stopped).await;
     let progress = Default::default();
     let now = clock::now();
     assert_eq!(collect_blobs::run(&app, now, &progress).await.unwrap(), 0);

@@ -203,15 +203,15 @@ async fn unused_blobs_go_after_a_day_and_used_ones_stay() {
     use skep_registry_server::jobs::{collect_blobs, scrub};
     use skep_registry_server::maintenance::Progress;
     use skep_registry_server::people::People;
-    let folder = {
+    let stopped = {
         let world = World::start().await;
         let publisher = Publisher::new(&world, "acme").await;
         publisher.publish(&Package::new("acme/pass", "1.0.0")).await.unwrap();
         publisher.client.put_blob(&Digest::of(b"unused"), &b"unused"[..], 6).await.unwrap();
         world.stop().await
     };
-    let data = folder.path().join("data");
-    let app = App::open(&data, Faults::default(), People::default(), Vec::new()).await.unwrap();
+    let storage = stopped.storage();
+    let app = App::open(&storage, Faults::default(), People::default(), Vec::new()).await.unwrap();
     let now = clock::now();
     let progress = Progress::default();
     assert_eq!(collect_blobs::run(&app, now, &progress).await.unwrap(), 0);

@@ -1,5 +1,6 @@
 //! A running registry, publishers with keys, and packages made from a real object.
 
+use crate::cluster::Cluster;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use skep_api::client::{Client, ClientConfig, ClientError, Piece};
@@ -14,6 +15,8 @@ use skep_artifact::name::{Namespace, PackageName, Version};
 use skep_artifact::role::{Role, Target};
 use skep_registry_server::app;
 use skep_registry_server::config::{ServeFlags, Settings};
+use skep_registry_server::storage::{Storage, StorageFlags};
+use skep_registry_server::store::Place;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -41,10 +44,40 @@ static OBJECT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     output.stdout
 });
 
+/// The databases that every case runs on.
+pub(crate) enum Database {
+    Sqlite,
+    Postgres(Cluster),
+}
+
+impl Database {
+    /// A fresh one, of the kind that the run is for: `cargo xtask test` runs all cases once for each.
+    pub(crate) fn fresh() -> Self {
+        match std::env::var("SKEP_TEST_DATABASE").as_deref() {
+            Err(_) | Ok("sqlite") => Self::Sqlite,
+            Ok("postgres") => Self::Postgres(Cluster::start()),
+            Ok(other) => panic!("SKEP_TEST_DATABASE is sqlite or postgres, not {other}"),
+        }
+    }
+
+    /// Its address, when it is not a file in the data folder.
+    pub(crate) fn url(&self) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres(cluster) => Some(cluster.url()),
+        }
+    }
+
+    pub(crate) fn place(&self, data: &Path) -> Place {
+        self.url().map_or_else(|| Place::in_folder(data), Place::Postgres)
+    }
+}
+
 /// A server inside this process.
 pub(crate) struct World {
     pub(crate) address: String,
     pub(crate) data: PathBuf,
+    pub(crate) database: Database,
     folder: TempDir,
     variables: Vec<(String, String)>,
     stopping: CancellationToken,
@@ -58,24 +91,21 @@ impl World {
 
     pub(crate) async fn listen(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, address, &[], Vec::new()).await
+        let stopped = Stopped { folder, database: Database::fresh(), variables: Vec::new() };
+        Self::start_in(stopped, address, &[]).await
     }
 
     /// A server that keeps the cosignatures of these witnesses.
     pub(crate) async fn witnessed(witnesses: &[String]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "127.0.0.1:0", witnesses, Vec::new()).await
-    }
-
-    /// A server on a folder that was left by another, or copied.
-    pub(crate) async fn on(folder: TempDir) -> Self {
-        Self::start_in(folder, "127.0.0.1:0", &[], Vec::new()).await
+        Self::start_in(Stopped::fresh(Database::fresh()), "127.0.0.1:0", witnesses).await
     }
 
     /// With these variables set, as an operator would.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self::start_in(folder, "127.0.0.1:0", &[], variables.iter().map(owned).collect()).await
+        let variables = variables.iter().map(owned).collect();
+        let stopped = Stopped { variables, ..Stopped::fresh(Database::fresh()) };
+        Self::start_in(stopped, "127.0.0.1:0", &[]).await
     }
 
     /// Where anybody may sign up.
@@ -83,17 +113,14 @@ impl World {
         Self::with(&[("SKEP_REGISTRY_SIGN_UP", "open")]).await
     }
 
-    async fn start_in(
-        folder: TempDir,
-        listen: &str,
-        witnesses: &[String],
-        variables: Vec<(String, String)>,
-    ) -> Self {
+    async fn start_in(stopped: Stopped, listen: &str, witnesses: &[String]) -> Self {
+        let Stopped { folder, database, variables } = stopped;
         let data = folder.path().join("data");
         let flags = ServeFlags {
             data: Some(data.display().to_string()),
             listen: Some(listen.to_owned()),
             witnesses: witnesses.to_vec(),
+            storage: StorageFlags { database_url: database.url() },
             ..ServeFlags::default()
         };
         let lookup = |name: &str| {
@@ -104,21 +131,24 @@ impl World {
         let bound = app::bind(&settings).await.unwrap();
         let (address, stopping) = (bound.address.clone(), bound.app.stopping.clone());
         let serving = tokio::spawn(async move { bound.serve().await.unwrap() });
-        Self { address, data, folder, variables, stopping, serving }
+        Self { address, data, database, folder, variables, stopping, serving }
+    }
+
+    /// Starts on what another server left.
+    pub(crate) async fn go_on(stopped: Stopped) -> Self {
+        Self::start_in(stopped, "127.0.0.1:0", &[]).await
     }
 
     /// Stops as SIGTERM does and starts again on the same folder.
     pub(crate) async fn restart(self) -> Self {
-        let variables = self.variables.clone();
-        let folder = self.stop().await;
-        Self::start_in(folder, "127.0.0.1:0", &[], variables).await
+        Self::go_on(self.stop().await).await
     }
 
-    /// Stops as SIGTERM does and leaves the folder.
-    pub(crate) async fn stop(self) -> TempDir {
+    /// Stops as SIGTERM does and leaves folder and database.
+    pub(crate) async fn stop(self) -> Stopped {
         self.stopping.cancel();
         self.serving.await.unwrap();
-        self.folder
+        Stopped { folder: self.folder, database: self.database, variables: self.variables }
     }
 
     pub(crate) fn client(&self, token: Option<&str>) -> Client {
@@ -135,6 +165,52 @@ impl World {
 
     pub(crate) async fn token(&self, scope: Scope, namespace: Option<&str>) -> String {
         token(&self.admin(), scope, namespace).await
+    }
+}
+
+/// What a server leaves.
+pub(crate) struct Stopped {
+    folder: TempDir,
+    pub(crate) database: Database,
+    variables: Vec<(String, String)>,
+}
+
+impl Stopped {
+    /// A folder in which no server ever was.
+    pub(crate) fn fresh(database: Database) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database, variables: Vec::new() }
+    }
+
+    /// The same once more, as from a copy of the disks.
+    pub(crate) fn copy(&mut self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-a").arg(self.data()).arg(folder.path()).status();
+        assert!(copied.unwrap().success());
+        let database = match &mut self.database {
+            Database::Sqlite => Database::Sqlite,
+            Database::Postgres(cluster) => Database::Postgres(cluster.copy()),
+        };
+        Self { folder, database, variables: self.variables.clone() }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn storage(&self) -> Storage {
+        let data = self.data();
+        Storage { database: self.database.place(&data), data }
+    }
+
+    /// Every file that holds what is in the database.
+    pub(crate) fn database_files(&self) -> Vec<PathBuf> {
+        match &self.database {
+            Database::Sqlite => {
+                let files = ["registry.sqlite", "registry.sqlite-wal"];
+                files.map(|file| self.data().join(file)).to_vec()
+            }
+            Database::Postgres(cluster) => cluster.files(),
+        }
     }
 }
 
@@ -291,9 +367,9 @@ type = "xdp"
 }
 
 /// A data folder whose server has stopped, for running its jobs at another time.
-pub(crate) async fn open_app(data: &Path) -> app::App {
-    let people = skep_registry_server::people::People::default();
-    app::App::open(data, skep_registry_server::faults::Faults::default(), people, Vec::new())
+pub(crate) async fn open_app(stopped: &Stopped) -> app::App {
+    let (people, storage) = (Default::default(), stopped.storage());
+    app::App::open(&storage, skep_registry_server::faults::Faults::default(), people, Vec::new())
         .await
         .unwrap()
 }

@@ -44,6 +44,12 @@ impl Row {
         folded
     }
 
+    /// The same under a name that says what it ran on.
+    pub(crate) fn on(mut self, what: &str) -> Self {
+        self.name = format!("{} on {what}", self.name);
+        self
+    }
+
     pub(crate) fn with_skipped(mut self, skipped: usize) -> Self {
         self.skipped = skipped;
         self

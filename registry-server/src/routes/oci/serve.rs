@@ -43,6 +43,11 @@ pub(super) async fn look_up(
         Remembered::Old(served, begun) => (Some(served), begun),
         Remembered::Nothing(begun) => (None, begun),
     };
+    if let Some(served) = &old
+        && call.app.memory.is_needed()
+    {
+        return Ok(Some(served.clone()));
+    }
     match ask.await {
         Ok(Some(found)) => {
             let found = Arc::new(found);
@@ -56,6 +61,7 @@ pub(super) async fn look_up(
         }
         Err(error) => match old {
             Some(served) => {
+                call.app.memory.database_failed();
                 tracing::warn!("{repository} {reference} is served from memory: {error}");
                 Ok(Some(served))
             }
