@@ -3,9 +3,7 @@
 use crate::cluster::Cluster;
 use crate::durability::Server;
 use crate::fleet::{enrolment, have, now};
-use crate::world::{
-    Database, Package, Publisher, admin_token, client, eventually, get, http, refusal,
-};
+use crate::world::{Database, Package, admin_token, client, eventually, get, http, refusal};
 use skep_api::reason::ErrorBody;
 use skep_api::v1::namespaces::ClaimNamespace;
 use skep_api::v1::nodes::CreateNodeToken;
