@@ -1,7 +1,8 @@
 //! Backups: made while the server runs, put back into either database, refused when damaged.
 
+use crate::cluster::Database;
 use crate::fleet::{enrolment, now, revision, signed};
-use crate::world::{Database, Package, Publisher, Stopped, World, client};
+use crate::world::{Package, Publisher, Stopped, World, client};
 use skep_api::v1::nodes::CreateNodeToken;
 use skep_fleet::selector::Labels;
 use skep_registry_server::backup::{self, BackupError, Counts};

@@ -1,6 +1,7 @@
 //! A throw-away PostgreSQL for one test: in a folder of its own, on a socket of its own, ended and
 //! removed when the test ends, however it ends. Refuses to know what is stored in it.
 
+use skep_registry_server::store::Place;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -25,6 +26,35 @@ done
 if [ -n "$server" ]; then kill -QUIT "$server"; wait "$server"; fi
 rm -rf "$folder"
 "#;
+
+/// The databases that every case runs on.
+pub(crate) enum Database {
+    Sqlite,
+    Postgres(Cluster),
+}
+
+impl Database {
+    /// A fresh one, of the kind that the run is for: `cargo xtask test` runs all cases once for each.
+    pub(crate) fn fresh() -> Self {
+        match std::env::var("SKEP_TEST_DATABASE").as_deref() {
+            Err(_) | Ok("sqlite") => Self::Sqlite,
+            Ok("postgres") => Self::Postgres(Cluster::start()),
+            Ok(other) => panic!("SKEP_TEST_DATABASE is sqlite or postgres, not {other}"),
+        }
+    }
+
+    /// Its address, when it is not a file in the data folder.
+    pub(crate) fn url(&self) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres(cluster) => Some(cluster.url()),
+        }
+    }
+
+    pub(crate) fn place(&self, data: &Path) -> Place {
+        self.url().map_or_else(|| Place::in_folder(data), Place::Postgres)
+    }
+}
 
 /// A running PostgreSQL.
 pub(crate) struct Cluster {

@@ -1,7 +1,8 @@
 //! What survives: kill -9 at every point of a publish, a full disk, taking the schema down and up.
 //! These run the real binary as a child.
 
-use crate::world::{Database, Package, Publisher, World, admin_token, client, eventually, refusal};
+use crate::cluster::Database;
+use crate::world::{Package, Publisher, World, admin_token, client, eventually, refusal};
 use skep_api::client::ClientError;
 use skep_registry_server::faults::FaultPoint;
 use skep_registry_server::store::Store;

@@ -1,9 +1,9 @@
 //! What survives of pushes: kill -9 at every point of one, and in the middle of a body. Acknowledged means there after a
 //! restart, unacknowledged leaves nothing to be seen, and an upload goes on where it was. These run the real binary.
 
+use crate::cluster::Database;
 use crate::durability::Server;
 use crate::registry_client::{IMAGE, Repository, image};
-use crate::world::Database;
 use reqwest::Method;
 use skep_artifact::digest::Digest;
 use skep_registry_server::faults::FaultPoint;

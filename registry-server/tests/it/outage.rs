@@ -1,9 +1,9 @@
 //! The database goes away under a running server and comes back.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Database};
 use crate::durability::Server;
 use crate::fleet::{enrolment, have, now};
-use crate::world::{Database, Package, admin_token, client, eventually, get, http, refusal};
+use crate::world::{Package, admin_token, client, eventually, get, http, refusal};
 use skep_api::reason::ErrorBody;
 use skep_api::v1::namespaces::ClaimNamespace;
 use skep_api::v1::nodes::CreateNodeToken;

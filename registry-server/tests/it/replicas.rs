@@ -1,9 +1,9 @@
 //! Two servers on one PostgreSQL: real processes, each told a different thing.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Database};
 use crate::durability::Server;
 use crate::fleet::{enrolment, have, now, revision, signed};
-use crate::world::{Database, Package, Publisher, admin_token, client, eventually, token};
+use crate::world::{Package, Publisher, admin_token, client, eventually, token};
 use skep_api::client::Client;
 use skep_api::v1::nodes::CreateNodeToken;
 use skep_api::v1::sync::{DesiredState, SyncRequest};

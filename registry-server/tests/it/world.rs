@@ -1,6 +1,6 @@
 //! A running registry, publishers with keys, and packages made from a real object.
 
-use crate::cluster::Cluster;
+use crate::cluster::Database;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use skep_api::client::{Client, ClientConfig, ClientError, Piece};
@@ -16,7 +16,6 @@ use skep_artifact::role::{Role, Target};
 use skep_registry_server::app;
 use skep_registry_server::config::{ServeFlags, Settings};
 use skep_registry_server::storage::{Storage, StorageFlags};
-use skep_registry_server::store::Place;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -43,35 +42,6 @@ static OBJECT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     assert!(output.status.success());
     output.stdout
 });
-
-/// The databases that every case runs on.
-pub(crate) enum Database {
-    Sqlite,
-    Postgres(Cluster),
-}
-
-impl Database {
-    /// A fresh one, of the kind that the run is for: `cargo xtask test` runs all cases once for each.
-    pub(crate) fn fresh() -> Self {
-        match std::env::var("SKEP_TEST_DATABASE").as_deref() {
-            Err(_) | Ok("sqlite") => Self::Sqlite,
-            Ok("postgres") => Self::Postgres(Cluster::start()),
-            Ok(other) => panic!("SKEP_TEST_DATABASE is sqlite or postgres, not {other}"),
-        }
-    }
-
-    /// Its address, when it is not a file in the data folder.
-    pub(crate) fn url(&self) -> Option<String> {
-        match self {
-            Self::Sqlite => None,
-            Self::Postgres(cluster) => Some(cluster.url()),
-        }
-    }
-
-    pub(crate) fn place(&self, data: &Path) -> Place {
-        self.url().map_or_else(|| Place::in_folder(data), Place::Postgres)
-    }
-}
 
 /// A server inside this process.
 pub(crate) struct World {
