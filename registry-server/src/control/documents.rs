@@ -269,8 +269,7 @@ impl Fleet {
             return Err(DocumentError::TooManyApprovals { policy }.into());
         }
         let stale: Vec<Digest> = stale.into_iter().map(|approval| approval.envelope).collect();
-        *stamp =
-            self.store.put_approval((&policy, revision), document, &stale, *stamp).await?;
+        *stamp = self.store.put_approval((&policy, revision), document, &stale, *stamp).await?;
         self.tell(|held| {
             held.approvals.retain(|approval| !stale.contains(&approval.envelope));
             held.approvals.push(found.clone());
