@@ -162,7 +162,10 @@ fn key(memory: &Memory, request: &Request) -> Option<String> {
     let path = request.uri().path();
     let listed =
         route.starts_with("/v2/") && (path.ends_with("/tags/list") || path.contains("/referrers/"));
-    if request.method() != Method::GET || !(listed || memory.public.contains(route)) {
+    // The document writes the rest of an address like any other part of one.
+    let public = memory.public.contains(route)
+        || (route.contains("{*") && memory.public.contains(&route.replace("{*", "{")));
+    if request.method() != Method::GET || !(listed || public) {
         return None;
     }
     request.uri().path_and_query().map(|path| path.as_str().to_owned())
