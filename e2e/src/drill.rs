@@ -138,6 +138,16 @@ impl Scene {
         self.wait_until_well()
     }
 
+    /// The same by the hand of an operator. A node that refused a policy may have followed the number of the state it came
+    /// in, and takes no lower one until operators begin an epoch.
+    fn heal(&mut self) -> Result<()> {
+        let pristine = self.pristine.clone();
+        self.with_the_disk(|scene| scene.stage.world.registry.replace_data(&pristine))?;
+        let key = self.stage.operator.argument()?;
+        self.stage.world.operator.skep(&["policy", "epoch", "--bump", "--key", key])?;
+        self.wait_until_well()
+    }
+
     fn wait_until_well(&self) -> Result<()> {
         wait::until("the node is well again", ANSWER, || {
             let summary = self.summary()?;
@@ -287,7 +297,7 @@ fn controller(scene: &mut Scene) -> Result<()> {
 
     scene.stage.world.operator.skep(&["policy", "epoch", "--bump", "--key", &stranger])?;
     scene.expect("begin an epoch alone", &["set.signature_untrusted"])?;
-    scene.make_good()?;
+    scene.heal()?;
 
     moved_by_labels(scene)?;
     scene.with_the_disk(|scene| scene.stage.world.registry.replace_data(&old))?;
