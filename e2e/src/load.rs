@@ -264,7 +264,11 @@ impl Bench {
     fn grow(&self) -> Result<(u64, u64)> {
         let database = self.path("data").join("registry.sqlite");
         let mut sqlite = Command::new("sqlite3");
-        sqlite.arg("-bail").arg(&database).arg(GROW);
+        let statements = self.path("grow.sql");
+        fs::write(&statements, GROW).context("the statements could not be written")?;
+        // As an argument they would be taken for an option: they begin with a comment.
+        let read = format!(".read {}", statements.display());
+        sqlite.arg("-bail").arg(&database).arg(read);
         let told = process::run(&mut sqlite)?.expect_success()?;
         let numbers: Vec<u64> =
             told.split('|').filter_map(|number| number.trim().parse().ok()).collect();
