@@ -248,8 +248,8 @@ impl Store {
     pub async fn log_oldest_unlogged(&self) -> Result<bool, StoreError> {
         let select = "SELECT v.id, p.name AS package, v.version, v.release, v.index_digest, \
              v.published_at, v.role_version, v.signed_by FROM versions v \
-             JOIN packages p ON p.id = v.package_id WHERE v.log_position IS NULL \
-             ORDER BY v.id LIMIT 1";
+             JOIN packages p ON p.id = v.package_id WHERE v.id = \
+             (SELECT id FROM versions WHERE log_position IS NULL ORDER BY id LIMIT 1)";
         let mut change = self.begin().await?;
         let found: Option<Unlogged> = sqlx::query_as(select)
             .fetch_optional(&mut *change)
