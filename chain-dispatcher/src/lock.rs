@@ -11,6 +11,7 @@ use crate::error::ObserveError;
 
 /// A change takes well under a second; ten are patience with a loaded host, and then somebody hangs.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Between two tries: flock(2) waits for ever or not at all, so a wait with an end has to look again.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Held while chains are changed; the kernel lets go of it even when the process is killed.

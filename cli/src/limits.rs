@@ -36,7 +36,7 @@ pub(crate) const RESUME_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest of those pauses.
 pub(crate) const RESUME_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Time between two looks at a task of the registry.
+/// Time between two looks at a task of the registry, which has no way to call back.
 pub(crate) const TASK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes of one answer of the local agent: 64 chains of 64 members with their counters.
@@ -71,7 +71,7 @@ pub(crate) const SAMPLES_MAX: u32 = 7;
 /// How long `--wait` waits for nodes unless told otherwise.
 pub(crate) const WAIT_DEFAULT: &str = "5m";
 
-/// Time between two looks at the nodes while waiting.
+/// Time between two looks at the nodes while waiting: the registry tells changes to nodes, not to people.
 pub(crate) const WAIT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes of the compiler's output that are shown; a missing header can cause thousands of lines.

@@ -194,6 +194,7 @@ fn keep_running(teller: &mut Teller, stage: &Stage) -> Result<()> {
     ));
     teller.fact("web", registry.address());
     while !interrupt::happened() {
+        // A signal handler may do no more than set a flag; this is how late Ctrl-C is noticed.
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     Ok(())

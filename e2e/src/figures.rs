@@ -59,6 +59,7 @@ pub fn measure() -> Result<Figures> {
     let (before, start) = (processor_ticks(pid)?, Instant::now());
     while start.elapsed() < IDLE {
         interrupt::check()?;
+        // What is measured is an agent over a stretch of time; this is how late Ctrl-C is noticed in it.
         std::thread::sleep(Duration::from_millis(100));
     }
     let spent = (processor_ticks(pid)? - before) as f64 / TICKS_PER_SECOND;

@@ -23,6 +23,7 @@ const LINES_WAITING: usize = 256;
 const BREATH: Duration = Duration::from_millis(200);
 /// How long a new caller waits for one who leaves: some of the breaths above.
 const HANDOVER: Duration = Duration::from_secs(1);
+/// Between two tries: nothing tells when the ring has lost its reader.
 const HANDOVER_POLL: Duration = Duration::from_millis(20);
 /// How often the sums are told.
 const TALLY_PERIOD: Duration = Duration::from_secs(1);

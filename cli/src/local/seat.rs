@@ -40,7 +40,7 @@ const SEAT_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long one `skep run` waits for another that changes chains: loading a large chain takes seconds.
 const SEATS_LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Time between two tries at that lock.
+/// Time between two tries at that lock: flock(2) waits for ever or not at all, so a wait with an end has to look again.
 const SEATS_LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// A hook of an interface as its folder is named: it stays the same when the interface is renamed.
