@@ -32,28 +32,37 @@ fn main() {
         for _ in 0..rounds {
             group.iter_mut().for_each(|way| way.sample(REPEAT));
         }
-        group.iter_mut().for_each(|way| way.samples.sort_unstable());
         ways.extend(group.into_iter().map(Way::unloaded));
         place.clear();
     }
     if json { print_json(&ways, rounds) } else { print_table(&ways, rounds) }
 }
 
-fn median(way: &Way) -> f64 {
-    f64::from(way.samples[way.samples.len() / 2])
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn median_ns(way: &Way) -> f64 {
+    median(way.samples.iter().map(|ns| f64::from(*ns)))
 }
 
 /// Mean of the fastest quarter: finer than the median, whose unit is a whole nanosecond.
 fn fastest_quarter(way: &Way) -> f64 {
-    let quarter = &way.samples[..(way.samples.len() / 4).max(1)];
+    let mut samples = way.samples.clone();
+    samples.sort_unstable();
+    let quarter = &samples[..(samples.len() / 4).max(1)];
     quarter.iter().map(|ns| f64::from(*ns)).sum::<f64>()
         / f64::from(u32::try_from(quarter.len()).unwrap())
 }
 
-/// The median over that of the same bodies by hand.
+/// Median over the rounds of the ratio to the same bodies by hand in the same round: what slows a
+/// machine for a while slows both.
 fn ratio(way: &Way, ways: &[Way]) -> f64 {
     let base = ways.iter().find(|base| base.name == way.base && base.members == way.members);
-    median(way) / median(base.unwrap())
+    let rounds = way.samples.iter().zip(&base.unwrap().samples);
+    median(rounds.map(|(ns, base)| f64::from(*ns) / f64::from(*base)))
 }
 
 fn print_table(ways: &[Way], rounds: usize) {
@@ -67,7 +76,7 @@ fn print_table(ways: &[Way], rounds: usize) {
             "{:>7}  {:<20} {:>8.1} {:>16.1} {:>9.2}",
             way.members,
             way.name,
-            median(way),
+            median_ns(way),
             fastest_quarter(way),
             ratio(way, ways)
         );
@@ -79,8 +88,9 @@ fn print_json(ways: &[Way], rounds: usize) {
         .iter()
         .map(|way| {
             serde_json::json!({
-                "members": way.members, "way": way.name, "median_ns": median(way),
+                "members": way.members, "way": way.name, "median_ns": median_ns(way),
                 "fastest_quarter_ns": fastest_quarter(way), "ratio_to_by_hand": ratio(way, ways),
+                "rounds_ns": way.samples,
             })
         })
         .collect();

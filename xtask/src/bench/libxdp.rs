@@ -33,8 +33,15 @@ pub(super) fn measure(workspace: &Workspace) -> Result<String> {
 /// The measurements among the lines of the tests.
 fn figures(output: &str) -> Result<Vec<Value>> {
     let marked = output.lines().filter_map(|line| line.split_once(MARK));
-    let figures = marked.map(|(_, json)| serde_json::from_str(json));
-    let figures: Vec<Value> = figures.collect::<Result<_, _>>().context("a figure is no JSON")?;
+    // The console may put a message of the kernel behind it.
+    let figures = marked.map(|(_, json)| {
+        serde_json::Deserializer::from_str(json)
+            .into_iter()
+            .next()
+            .context("a figure is missing")?
+            .with_context(|| format!("a figure is no JSON: {json}"))
+    });
+    let figures: Vec<Value> = figures.collect::<Result<_>>()?;
     if figures.is_empty() {
         bail!("the kernel measured nothing: {output}");
     }
@@ -104,7 +111,7 @@ fn changes(series: &str, rows: &[Value]) -> Result<String> {
 mod tests {
     use super::*;
 
-    const OUTPUT: &str = r#"test against::a ... @figures {"measure": "packets", "rows": [{"members": 5, "way": "xdp-loader", "median_ns": 200.0}, {"members": 5, "way": "fused", "median_ns": 150.0}]}
+    const OUTPUT: &str = r#"test against::a ... @figures {"measure": "packets", "rows": [{"members": 5, "way": "xdp-loader", "median_ns": 200.0}, {"members": 5, "way": "fused", "median_ns": 150.0}]}ok [   11.3] veth: up
 ok
 @figures {"measure": "changes", "rows": [{"way": "slots", "load_ms": 10.0, "grow_ms": 30.0}, {"way": "xdp-loader", "load_ms": 100.0, "grow_ms": 100.0, "nothing_ms": 9.0}]}"#;
 
