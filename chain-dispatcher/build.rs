@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Source file name, name of the object in `OUT_DIR`, further arguments.
-const OBJECTS: [(&str, &str, &[&str]); 7] = [
-    ("xdp_dispatcher.bpf.c", "xdp_dispatcher.o", &[]),
-    ("tc_dispatcher.bpf.c", "tc_dispatcher.o", &[]),
-    ("tc_dispatcher.bpf.c", "clsact_dispatcher.o", &["-DSKEP_CLSACT"]),
+const OBJECTS: [(&str, &str, &[&str]); 6] = [
+    ("slots.bpf.c", "xdp_slots.o", &[]),
+    ("slots.bpf.c", "tc_slots.o", &["-DSKEP_HOOK_TC"]),
     ("support.bpf.c", "xdp_support.o", &[]),
     ("support.bpf.c", "tc_support.o", &["-DSKEP_HOOK_TC"]),
     ("libxdp_dispatcher.bpf.c", "libxdp_dispatcher_v2.o", &["-DLIBXDP_VERSION=2"]),

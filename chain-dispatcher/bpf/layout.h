@@ -2,7 +2,7 @@
 /*
  * What the kernel half and src/layout.rs agree on, byte for byte. Every change
  * raises SKEP_LAYOUT_VERSION; src/layout.rs asserts sizes and offsets when it
- * is compiled, and both sides check the version byte when they meet.
+ * is compiled.
  *
  * An agent that is upgraded in place meets chains of an older layout. They run
  * on untouched, and the size of the value of their counters' map tells which
@@ -26,46 +26,27 @@
 #define SKEP_MEMBERS 64
 
 /*
- * What a stub returns when its tail call fell through. Far outside every
+ * What a slot's function returns when its tail call fell through. Far outside every
  * verdict of every hook, so that it cannot be met by accident. A member that
  * returns it on purpose is treated as one that did not run: its `failure`
  * verdict applies, which the operator chose.
  */
 #define SKEP_MISSED 0x534b4550
 
-#define SKEP_ENFORCE 0
-#define SKEP_OBSERVE 1
-
-#define SKEP_CLOSED 0
-#define SKEP_OPEN 1
-
 /* Verdict counters: XDP uses the code, tc the code + 1 (UNSPEC is -1). */
 #define SKEP_VERDICTS 12
 /* The last one counts verdicts that the hook does not know. */
 #define SKEP_VERDICT_UNKNOWN 11
 
-struct skep_slot {
-	/* A set bit lets the chain go on: XDP 1 << code, tc 1 << (code + 1). */
-	__u32 proceed;
-	__u8 mode;
-	__u8 failure;
-	__u8 reserved[2];
-};
-
-struct skep_chain {
-	__u8 version;
-	__u8 count;
-	__u8 counting;
-	__u8 reserved;
-	struct skep_slot slots[SKEP_SLOTS];
-};
-
 /*
  * Two cache lines. How many packets met the member is not written: every one
- * ends in exactly one verdict or is missed, so it is their sum.
+ * ends in exactly one verdict or is missed, so it is their sum. Nor is how many
+ * bytes, where a member keeps the length of packets: what met it and went on
+ * met the next one with the same length, so only the bytes of packets whose way
+ * along the chain ended here are written, once a packet and not once a member.
  */
 struct skep_counters {
-	__u64 bytes;   /* length of the packets when they met the member */
+	__u64 bytes;   /* of the packets that met it, or only of those that ended here */
 	__u64 missed;  /* the member could not run */
 	__u64 ns;      /* time spent in the member by the packets that were timed */
 	__u64 timed;   /* how many those were */

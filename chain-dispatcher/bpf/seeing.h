@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Seeing inside a chain: counting, timing, and telling who dropped a packet.
- * Shared by the dispatchers (dispatcher.h) and by the functions that are fused
- * into one program with members (support.bpf.c). Include hook_xdp.h or
- * hook_tc.h before it. Knows one member at a time; refuses to know the walk.
+ * For the functions that stand behind a generated walk (support.bpf.c). Include
+ * hook_xdp.h or hook_tc.h before it. Knows one member at a time; refuses to know
+ * the walk.
  */
 #ifndef SKEP_SEEING_H
 #define SKEP_SEEING_H

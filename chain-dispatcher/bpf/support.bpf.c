@@ -12,7 +12,8 @@
  *   all = skep_see();              null never happens; the verifier wants it checked
  *   since = skep_enter(all);       once per packet; 0 unless this one is timed
  *   for each member i, in order:
- *       all->members[i].bytes += length of the packet         (inline)
+ *       all->members[i].bytes += length of the packet         (inline, if the
+ *           member can change it; else only where the packet's way ends: layout.h)
  *       verdict = member_i(ctx);
  *       if (since) since = skep_leave(&all->members[i], since);
  *       all->members[i].verdicts[index]++, or .missed++       (inline)

@@ -59,9 +59,9 @@ pub(crate) fn read(
     let refused = |source| ObserveError::Kernel { what: "the counters", source };
     let value = sys::map_lookup(map.as_fd(), &0u32.to_ne_bytes()).map_err(refused)?;
     let bytes = sys::map_info(map.as_fd()).map_err(refused)?.shape.value_size;
-    let counts =
-        layout::counts(hook, record.members.len(), bytes as usize, &value.unwrap_or_default())
-            .ok_or(ObserveError::CountersUnreadable { bytes })?;
+    let keep_length: Vec<bool> = record.members.iter().map(|m| m.keeps_length).collect();
+    let counts = layout::counts(hook, &keep_length, bytes as usize, &value.unwrap_or_default())
+        .ok_or(ObserveError::CountersUnreadable { bytes })?;
     Ok(record
         .members
         .iter()

@@ -329,7 +329,7 @@ impl Source {
     fn newly_lost(&mut self) -> Result<u64, DropsError> {
         let value = sys::map_lookup(self.counters.as_fd(), &0u32.to_ne_bytes()).map_err(kernel)?;
         let bytes = sys::map_info(self.counters.as_fd()).map_err(kernel)?.shape.value_size;
-        let counts = layout::counts(Hook::Xdp, 0, bytes as usize, &value.unwrap_or_default());
+        let counts = layout::counts(Hook::Xdp, &[], bytes as usize, &value.unwrap_or_default());
         let lost = counts.map_or(0, |counts| counts.drops_lost);
         let newly = lost.saturating_sub(self.lost);
         self.lost = lost;

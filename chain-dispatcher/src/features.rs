@@ -1,18 +1,14 @@
 //! Probes: what this kernel can do is asked, never guessed from a version.
 
-use std::collections::BTreeMap;
 use std::io;
 
-use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
 use crate::backend::{libxdp, slots, tcx};
-use crate::chain::Counting;
 use crate::choice::Kernel;
 use crate::error::Unsupported;
 use crate::kinds::{Attachment, Backend};
-use crate::layout;
-use crate::load::{self, Frags, LoadError, Request};
+use crate::load::LoadError;
 
 /// The loopback interface, which every network namespace has.
 const LOOPBACK: u32 = 1;
@@ -66,22 +62,8 @@ fn in_a_line(refused: &Unsupported) -> String {
 fn slots(attachment: Attachment) -> Result<(), Unsupported> {
     let tc = matches!(attachment, Attachment::Tcx | Attachment::Clsact);
     let hook = if tc { Hook::TcIngress } else { Hook::Xdp };
-    let (bytes, program) = slots::dispatcher(attachment);
-    let block = layout::chain_block(hook, &[], Counting::On);
-    let config = EncodedConfig {
-        globals: BTreeMap::from([(layout::CHAIN_GLOBAL.to_owned(), block)]),
-        maps: BTreeMap::new(),
-    };
-    let request = Request {
-        bytes,
-        program,
-        hook,
-        config: &config,
-        carried: BTreeMap::new(),
-        frags: Frags::Without,
-    };
-    match load::load(request) {
-        Ok(_) => Ok(()),
+    match slots::probe(hook) {
+        Ok(()) => Ok(()),
         Err(LoadError::Verifier { source, .. } | LoadError::CreateMap { source, .. }) => {
             Err(unsupported(source))
         }

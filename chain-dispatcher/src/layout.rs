@@ -1,24 +1,20 @@
-//! What user space and the kernel half agree on, byte for byte: the block of settings that a
-//! dispatcher is loaded with, the counters it writes, the sampling settings it reads while it runs
-//! and the drop events it tells. The Rust half of `bpf/layout.h`. Pure: knows no kernel, no pins, no
-//! packages.
+//! What user space and the kernel half agree on, byte for byte: the counters that a chain writes, the
+//! sampling settings it reads while it runs and the drop events it tells. The Rust half of
+//! `bpf/layout.h`. Pure: knows no kernel, no pins, no packages.
 
 mod counts;
 mod event;
 #[cfg(test)]
 mod tests;
 
-use skep_artifact::hook::{Failure, Hook, Mode, Verdict};
-
-use crate::chain::Counting;
-use crate::record::MemberRecord;
+use skep_artifact::hook::{Hook, Verdict};
 
 pub(crate) use counts::counts;
 pub(crate) use event::{Cause, Event};
 
 /// `SKEP_LAYOUT_VERSION`: raised with every change of `bpf/layout.h`.
 pub const LAYOUT_VERSION: u8 = 2;
-/// Members of one chain in the slots dispatchers. The kernel lets one packet pass through 33 tail
+/// `SKEP_SLOTS`: members of one chain whose members stay ordinary programs. The kernel lets one packet pass through 33 tail
 /// calls (`MAX_TAIL_CALL_CNT`); a slot costs one.
 pub const SLOTS_MAX: usize = 32;
 /// `SKEP_MEMBERS`: members that can be counted, as many as the largest backend holds.
@@ -39,8 +35,6 @@ pub(crate) const ALL_COUNTERS_BYTES: usize = COUNTERS_MEMBERS_AT + MEMBERS_MAX *
 
 /// Name of the global with the number of the build, a `u32`.
 pub(crate) const NUMBER_GLOBAL: &str = "skep_number";
-/// Name of the global with the block of settings.
-pub(crate) const CHAIN_GLOBAL: &str = "skep_chain";
 /// The map of counters.
 pub(crate) const COUNTS_MAP: &str = "skep_counts";
 /// The ring buffer of drop events.
@@ -54,30 +48,9 @@ pub(crate) const CARRIED_MAPS: [&str; 3] = [DROPS_MAP, TIMING_MAP, TELLING_MAP];
 
 pub(crate) const VERDICTS: usize = 12;
 pub(crate) const VERDICT_UNKNOWN: usize = 11;
-const SLOT_BYTES: usize = 8;
-const CHAIN_BYTES: usize = 4 + SLOTS_MAX * SLOT_BYTES;
 pub(crate) const SAMPLING_BYTES: usize = 16;
 pub(crate) const HEAD_BYTES: usize = 128;
 pub(crate) const EVENT_BYTES: usize = 40 + HEAD_BYTES;
-
-/// `struct skep_slot`.
-#[repr(C)]
-struct Slot {
-    proceed: u32,
-    mode: u8,
-    failure: u8,
-    reserved: [u8; 2],
-}
-
-/// `struct skep_chain`.
-#[repr(C)]
-struct ChainBlock {
-    version: u8,
-    count: u8,
-    counting: u8,
-    reserved: u8,
-    slots: [Slot; SLOTS_MAX],
-}
 
 /// `struct skep_counters`.
 #[repr(C)]
@@ -128,13 +101,6 @@ struct DropBlock {
     head: [u8; HEAD_BYTES],
 }
 
-const _: () = assert!(size_of::<Slot>() == SLOT_BYTES);
-const _: () = assert!(std::mem::offset_of!(Slot, mode) == 4);
-const _: () = assert!(std::mem::offset_of!(Slot, failure) == 5);
-const _: () = assert!(size_of::<ChainBlock>() == CHAIN_BYTES);
-const _: () = assert!(std::mem::offset_of!(ChainBlock, count) == 1);
-const _: () = assert!(std::mem::offset_of!(ChainBlock, counting) == 2);
-const _: () = assert!(std::mem::offset_of!(ChainBlock, slots) == 4);
 const _: () = assert!(size_of::<Counters>() == COUNTERS_BYTES);
 const _: () = assert!(std::mem::offset_of!(Counters, bytes) == COUNTERS_PACKET_BYTES_AT);
 const _: () = assert!(std::mem::offset_of!(Counters, missed) == COUNTERS_MISSED_AT);
@@ -186,31 +152,6 @@ impl Setting {
     }
 }
 
-/// The bytes of `skep_chain` for these members, which must be in order and at most [`SLOTS_MAX`];
-/// later ones are left out, so the caller checks the limit first.
-pub(crate) fn chain_block(hook: Hook, members: &[MemberRecord], counting: Counting) -> Vec<u8> {
-    let count = u8::try_from(members.len().min(SLOTS_MAX)).unwrap_or_default();
-    let counting = match counting {
-        Counting::On => 1,
-        Counting::Off => 0,
-    };
-    let mut block = vec![LAYOUT_VERSION, count, counting, 0];
-    for member in members.iter().take(SLOTS_MAX) {
-        block.extend_from_slice(&member.proceed_on.mask(hook).to_le_bytes());
-        block.push(match member.mode {
-            Mode::Enforce => 0,
-            Mode::Observe => 1,
-        });
-        block.push(match member.failure {
-            Failure::Closed => 0,
-            Failure::Open => 1,
-        });
-        block.extend_from_slice(&[0, 0]);
-    }
-    block.resize(CHAIN_BYTES, 0);
-    block
-}
-
 /// The bytes of `skep_number` for a build pinned in this folder. Only the low half fits; two builds
 /// of one hook that share it lie four thousand million changes apart.
 pub(crate) fn number(folder: u64) -> [u8; 4] {
@@ -218,7 +159,7 @@ pub(crate) fn number(folder: u64) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// `SKEP_INDEX`: XDP uses the code, tc the code + 1.
+/// Where a verdict is counted: XDP uses the code, tc the code + 1.
 fn verdict_index(hook: Hook, verdict: Verdict) -> Option<usize> {
     let shift = i32::from(hook.is_tc());
     verdict.code(hook).and_then(|code| usize::try_from(code + shift).ok())

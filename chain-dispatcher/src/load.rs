@@ -151,6 +151,8 @@ pub(crate) struct DeclaredMap {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outline {
     pub(crate) frags: bool,
+    /// No function of the object can change the length of a packet.
+    pub(crate) keeps_length: bool,
     pub(crate) maps: Vec<DeclaredMap>,
 }
 
@@ -228,7 +230,9 @@ fn read_outline(
         })
         .collect();
     maps.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Outline { frags, maps })
+    let mut functions = object.functions.values();
+    let keeps_length = functions.all(|function| crate::fuse::keeps_length(&function.instructions));
+    Ok(Outline { frags, keeps_length, maps })
 }
 
 fn prepare_all(request: Request<'_>) -> Result<Prepared, LoadError> {

@@ -43,6 +43,11 @@ pub(crate) struct MemberRecord {
     pub(crate) mode: Mode,
     /// What happens to a packet for which it could not run.
     pub(crate) failure: Failure,
+    /// Whether its code cannot change the length of a packet, so that it counts the bytes of those
+    /// packets only whose way along the chain ended with it. Records of older versions do not say so:
+    /// there every member counts the bytes of every packet.
+    #[serde(default)]
+    pub(crate) keeps_length: bool,
     /// The digest of the globals and map entries it was loaded with.
     pub(crate) config_digest: Digest,
 }
@@ -81,13 +86,16 @@ pub enum RecordError {
 }
 
 impl ChainRecord {
-    /// What a chain will say about itself once it runs.
+    /// What a chain will say about itself once it runs. `keep_length`: whether each member does, in
+    /// order.
     pub(crate) fn of(
         chain: &Chain,
         chosen: Chosen,
         dispatcher: Digest,
         counting: Counting,
+        keep_length: impl Iterator<Item = bool>,
     ) -> Self {
+        let members = in_order(&chain.members).into_iter().zip(keep_length);
         Self {
             record_version: RECORD_VERSION,
             generation: chain.generation,
@@ -96,7 +104,7 @@ impl ChainRecord {
             notes: Vec::new(),
             dispatcher,
             counting,
-            members: in_order(&chain.members).into_iter().map(member_record).collect(),
+            members: members.map(|(member, keeps)| member_record(member, keeps)).collect(),
         }
     }
 
@@ -145,7 +153,7 @@ impl ChainRecord {
     }
 }
 
-fn member_record(member: &Member) -> MemberRecord {
+fn member_record(member: &Member, keeps_length: bool) -> MemberRecord {
     let (package, version, index_digest) = match member.object.origin() {
         Some((package, version, index)) => (Some(package), Some(version), Some(index)),
         None => (None, None, None),
@@ -162,6 +170,7 @@ fn member_record(member: &Member) -> MemberRecord {
         proceed_on: member.proceed_on,
         mode: member.mode,
         failure: member.failure,
+        keeps_length,
         config_digest: config_digest(&member.config),
     }
 }

@@ -5,10 +5,10 @@ use aya_obj::generated::{bpf_func_info, bpf_insn};
 use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 
-use crate::backend::slots::{TC_DISPATCHER, XDP_DISPATCHER};
 use crate::fuse::walk::{self, Ending, Place};
 use crate::fuse::{self, Form, FuseError, License, Part};
 use crate::load::{self, LoadError};
+use crate::support;
 
 /// Bytes of an instruction and of a record about a function.
 const RECORD_BYTES: usize = 8;
@@ -28,9 +28,10 @@ pub fn outline(
     Ok(outline.maps.into_iter().map(|map| map.name).collect())
 }
 
-/// The objects of our dispatchers, each with its program and a hook for it.
+/// Objects of our own, each with a program and a hook for it.
 pub fn dispatchers() -> [(&'static [u8], &'static str, Hook); 2] {
-    [(XDP_DISPATCHER, "skep_xdp", Hook::Xdp), (TC_DISPATCHER, "skep_tc", Hook::TcIngress)]
+    let objects = [Hook::Xdp, Hook::TcIngress].map(|hook| (support::object(hook), hook));
+    objects.map(|(object, hook)| (object, "skep_dropped", hook))
 }
 
 /// A relocated program as the bytes that the kernel would get.
@@ -73,6 +74,7 @@ pub fn fuse_twice(program: &RawProgram, hook: Hook) -> Result<RawProgram, FuseEr
         proceed_on: VerdictSet::default_for(hook),
         mode: Mode::Enforce,
         failure: Failure::Closed,
+        keeps_length: fuse::keeps_length(&instructions),
         answers: fuse::answers(&instructions),
     };
     let main = walk::quiet(Place { hook, ending: Ending::AsItIs }, &[member; 2]);

@@ -66,7 +66,10 @@ pub(crate) fn wanted(
         why => ApplyError::BackendUnavailable { backend, why },
     })?;
     let dispatcher = backend::identity(chosen.backend, chain.at.hook);
-    let record = ChainRecord::of(chain, chosen, dispatcher, counting);
+    // In a libxdp chain each member stands alone: it does not know where a packet's way ended.
+    let alone = chosen.backend == Backend::Libxdp;
+    let keep_length = members.iter().map(|member| member.outline.keeps_length && !alone);
+    let record = ChainRecord::of(chain, chosen, dispatcher, counting, keep_length);
     let Chain { foreign, xdp_mode: mode, gap, lost_state, .. } = *chain;
     let wanted = Wanted { record, members, foreign, mode, gap, lost_state };
     let backend = wanted.record.backend;

@@ -7,32 +7,24 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use aya_obj::generated::bpf_insn;
 use skep_artifact::Digest;
-use skep_artifact::config::EncodedConfig;
 use skep_artifact::hook::Hook;
 
-use crate::backend::{Builder, Built, BuiltMember, Job, shared};
+use crate::backend::counting::{self, ZERO_KEY};
+use crate::backend::{Builder, Built, BuiltMember, Job, ending, generated, shared};
 use crate::chain::Counting;
 use crate::error::{ApplyError, DeepStack, ObserveError};
 use crate::execute::{label, refusal};
-use crate::fuse::asm::Address;
 use crate::fuse::constants::{self, Moved, Pool};
-use crate::fuse::walk::{self, Ending, Place, SUPPORT};
+use crate::fuse::walk::{self, Place};
 use crate::fuse::{self, Form, License, Main, Part, Stays};
-use crate::kinds::{Attachment, Backend};
-use crate::layout;
-use crate::load::{self, As, LoadError, Prepared, Request, Several, Types};
+use crate::load::{self, As, LoadError, Prepared, Request, Several};
 use crate::observe::open_pin;
 use crate::pins::GenerationDir;
 use crate::record::{ChainRecord, MemberRecord};
-use crate::{seeing, support};
+use crate::support;
 
-/// Raised with every change of the generated code: a chain built before it is built anew.
-const VERSION: &[u8] = b"fused 3";
 /// What the verifier says when a path needs more stack than there is.
 const STACK_WORDS: &str = "combined stack size";
-
-/// The one key of an array, in the constants.
-pub(crate) const ZERO_KEY: [u8; 8] = [0; 8];
 
 /// The members as they are prepared, and the one program.
 #[derive(Debug, Default)]
@@ -76,7 +68,7 @@ impl Builder for Fused {
 
     fn load_dispatcher(&mut self, job: &Job<'_>) -> Result<(), ApplyError> {
         if job.record.counting == Counting::On {
-            self.support = Some(prepare_support(job)?);
+            self.support = Some(counting::prepare(job)?);
         }
         let pool = self.pool_constants().map_err(ApplyError::Dispatcher)?;
         let labels: Vec<String> = job.members.iter().map(|member| label(member)).collect();
@@ -87,7 +79,7 @@ impl Builder for Fused {
         let place = Place { hook: job.spot.hook, ending: ending(job.record.backend) };
         let main = match &self.support {
             Some(support) => {
-                let counting = counting(support, &pool).map_err(ApplyError::Dispatcher)?;
+                let counting = counting::places(support, &pool).map_err(ApplyError::Dispatcher)?;
                 walk::counted(place, &steps, counting)
             }
             None => walk::quiet(place, &steps),
@@ -149,7 +141,7 @@ impl Fused {
                 btf: code.types.as_ref().map(|types| types.bytes.as_slice()),
                 stacks,
             });
-        members.chain(self.support.iter().flat_map(support_parts)).collect()
+        members.chain(self.support.iter().flat_map(counting::parts)).collect()
     }
 }
 
@@ -161,7 +153,7 @@ fn load_fused(
     main: &Main,
 ) -> Result<(OwnedFd, Vec<String>), ApplyError> {
     let load = |fused| {
-        let prepared = prepared(job, main.name.clone(), fused)?;
+        let prepared = generated(job.spot.hook, job.frags, main.name.clone(), fused)?;
         load::finish(&prepared, As::OnHook)
     };
     let fused = fuse::fuse(parts, main, Form::Inlined).map_err(ApplyError::Fuse)?;
@@ -188,88 +180,11 @@ fn notes(parts: &[Part<'_>], fused: &fuse::Fused) -> Vec<String> {
     fused.stays.iter().map(note).collect()
 }
 
-/// Where the walk finds the counters and the settings. `zeroes`: a map of constants that begins with
-/// [`ZERO_KEY`].
-pub(crate) fn counting(support: &Several, zeroes: &OwnedFd) -> Result<walk::Counting, LoadError> {
-    let map = |name: &str| {
-        let map = support.maps.get(name).map(AsRawFd::as_raw_fd);
-        map.ok_or_else(|| LoadError::NoSuchMap { map: name.to_owned() })
-    };
-    let address = |map| Address { map, offset: 0 };
-    Ok(walk::Counting {
-        counts: map(layout::COUNTS_MAP)?,
-        zero: address(zeroes.as_raw_fd()),
-        timing: address(map(layout::TIMING_MAP)?),
-        telling: address(map(layout::TELLING_MAP)?),
-    })
-}
-
-/// What was fused, ready to be loaded. The parts keep its maps.
-pub(crate) fn prepared(
-    job: &Job<'_>,
-    name: String,
-    fused: fuse::Fused,
-) -> Result<Prepared, LoadError> {
-    Ok(Prepared {
-        name,
-        hook: job.spot.hook,
-        frags: job.frags,
-        license: fused.license,
-        instructions: fused.instructions,
-        func_info: fused.func_info,
-        line_info: Vec::new(),
-        types: Some(Types::load(fused.btf)?),
-        maps: BTreeMap::new(),
-        constants: BTreeMap::new(),
-        tails: Vec::new(),
-    })
-}
-
-/// The functions that count, one part each, in the order of [`SUPPORT`].
-pub(crate) fn support_parts(several: &Several) -> impl Iterator<Item = Part<'_>> {
-    several.functions.iter().zip(SUPPORT).map(|(function, name)| Part {
-        label: name,
-        license: License::Any,
-        instructions: &function.instructions,
-        func_info: &function.func_info,
-        btf: several.types.as_ref().map(|types| types.bytes.as_slice()),
-        stacks: &[],
-    })
-}
-
-/// The functions that count and their maps; settings and the reader's ring go on from the running
-/// chain.
-pub(crate) fn prepare_support(job: &Job<'_>) -> Result<Several, ApplyError> {
-    let config = EncodedConfig {
-        globals: BTreeMap::from([(
-            layout::NUMBER_GLOBAL.to_owned(),
-            layout::number(job.folder).to_vec(),
-        )]),
-        maps: BTreeMap::new(),
-    };
-    let request = Request {
-        bytes: support::object(job.spot.hook),
-        program: "",
-        hook: job.spot.hook,
-        config: &config,
-        carried: seeing::carried(job.running.as_ref())?,
-        frags: job.frags,
-    };
-    load::prepare_each(request, &SUPPORT).map_err(ApplyError::Dispatcher)
-}
-
 /// A member of the walk: what is wanted of it, and what its code does.
 pub(crate) fn step(member: &MemberRecord, code: &Prepared) -> walk::Member {
-    let MemberRecord { proceed_on, mode, failure, .. } = *member;
-    walk::Member { proceed_on, mode, failure, answers: fuse::answers(&code.instructions) }
-}
-
-fn ending(backend: Backend) -> Ending {
-    match backend.attachment() {
-        Attachment::Tcx => Ending::Tcx,
-        Attachment::Clsact => Ending::Clsact,
-        Attachment::XdpLink | Attachment::XdpNetlink => Ending::AsItIs,
-    }
+    let MemberRecord { proceed_on, mode, failure, keeps_length, .. } = *member;
+    let answers = fuse::answers(&code.instructions);
+    walk::Member { proceed_on, mode, failure, keeps_length, answers }
 }
 
 fn refused_as(parts: &[Part<'_>], error: LoadError) -> ApplyError {
@@ -285,9 +200,9 @@ fn refused_as(parts: &[Part<'_>], error: LoadError) -> ApplyError {
     }
 }
 
-/// What tells one version of the generated walk from another.
+/// What tells one version of what is generated from another.
 pub(crate) fn identity(hook: Hook) -> Digest {
-    Digest::of(&[VERSION, support::object(hook)].concat())
+    Digest::of(&[b"fused", walk::VERSION, support::object(hook)].concat())
 }
 
 /// Whether a running generation is still as it was built: its program cannot change, its counters'

@@ -1,7 +1,8 @@
 //! The ways to chain, one file each. A chain is built (`Builder`: members and dispatcher loaded,
 //! nothing live) and attached (`attach`, `switch`, `detach`, `live`). The meaning of a chain is the
-//! same in all of them (`bpf/dispatcher.h`). Knows which file does what, and nothing of how.
+//! same in all of them (`fuse::walk`). Knows which file does what, and nothing of how.
 
+pub(crate) mod counting;
 pub(crate) mod fused;
 pub(crate) mod here;
 pub(crate) mod libxdp;
@@ -20,11 +21,13 @@ use skep_artifact::hook::Hook;
 
 use crate::chain::{Member, XdpModeChoice};
 use crate::error::{ApplyError, ObserveError};
+use crate::fuse;
+use crate::fuse::walk::Ending;
 use crate::kernel::netlink::Interface;
 use crate::kinds::{Attachment, Backend, Build};
 use crate::layout;
 use crate::libxdp::config::Version as LibxdpVersion;
-use crate::load::Frags;
+use crate::load::{Frags, LoadError, Prepared, Types};
 use crate::pins::{self, GenerationDir, HookDir};
 use crate::record::ChainRecord;
 use crate::swap::{How, Live, Seen, SeenFolder};
@@ -118,6 +121,37 @@ pub(crate) fn shared(maps: &BTreeMap<String, OwnedFd>) -> Vec<(&'static str, &Ow
     SHARED_PINS.iter().filter_map(|(pin, map)| Some((*pin, maps.get(*map)?))).collect()
 }
 
+/// What becomes of the verdict of a backend's chain before the kernel gets it.
+pub(crate) fn ending(backend: Backend) -> Ending {
+    match backend.attachment() {
+        Attachment::Tcx => Ending::Tcx,
+        Attachment::Clsact => Ending::Clsact,
+        Attachment::XdpLink | Attachment::XdpNetlink => Ending::AsItIs,
+    }
+}
+
+/// A program that was generated, ready to be loaded. The parts keep its maps.
+pub(crate) fn generated(
+    hook: Hook,
+    frags: Frags,
+    name: String,
+    fused: fuse::Fused,
+) -> Result<Prepared, LoadError> {
+    Ok(Prepared {
+        name,
+        hook,
+        frags,
+        license: fused.license,
+        instructions: fused.instructions,
+        func_info: fused.func_info,
+        line_info: Vec::new(),
+        types: Some(Types::load(fused.btf)?),
+        maps: BTreeMap::new(),
+        constants: BTreeMap::new(),
+        tails: Vec::new(),
+    })
+}
+
 /// The builder of a backend.
 pub(crate) fn builder(backend: Backend) -> Box<dyn Builder> {
     match backend.build() {
@@ -130,7 +164,7 @@ pub(crate) fn builder(backend: Backend) -> Box<dyn Builder> {
 /// What tells one version of a backend's dispatcher from another: another one is another chain.
 pub(crate) fn identity(backend: Backend, hook: Hook) -> Digest {
     match backend.build() {
-        Build::Slots => Digest::of(slots::dispatcher(backend.attachment()).0),
+        Build::Slots => slots::identity(hook),
         Build::Fused => fused::identity(hook),
         Build::Libxdp => libxdp::identity(),
     }

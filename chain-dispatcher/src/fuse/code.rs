@@ -36,6 +36,11 @@ const INDIRECT: u8 = 0x40;
 const ATOMIC: u8 = 0xc0;
 /// `bpf_tail_call`.
 const HELPER_TAIL_CALL: i32 = 12;
+/// Those of `bpf_helper_changes_pkt_data` in the kernel's net/core/filter.c that change how many bytes a packet
+/// has: `skb_vlan_push`, `skb_vlan_pop`, `skb_change_proto`, `skb_change_tail`, `skb_change_head`,
+/// `xdp_adjust_head`, `skb_adjust_room`, `xdp_adjust_tail`. The list of helpers is closed: what is new in
+/// the kernel is a function and no helper. (`xdp_adjust_meta` moves what stands before the packet.)
+const HELPERS_THAT_RESIZE: [i32; 8] = [18, 19, 31, 38, 43, 44, 50, 65];
 /// The frame pointer.
 const R10: u8 = 10;
 
@@ -183,6 +188,19 @@ fn is_tail_call(instruction: bpf_insn) -> bool {
     instruction.code == JMP | CALL
         && instruction.src_reg() == 0
         && instruction.imm == HELPER_TAIL_CALL
+}
+
+/// Whether no instruction is a call of what changes the length of a packet, of a function of the kernel,
+/// which may do anything, or of another program.
+pub(super) fn keeps_length(instructions: &[bpf_insn]) -> bool {
+    !instructions.iter().any(|instruction| {
+        instruction.code == JMP | CALL
+            && match u32::from(instruction.src_reg()) {
+                0 => is_tail_call(*instruction) || HELPERS_THAT_RESIZE.contains(&instruction.imm),
+                BPF_PSEUDO_CALL => false,
+                _ => true,
+            }
+    })
 }
 
 /// The descriptor of the map that an instruction names, if it does.

@@ -163,6 +163,11 @@ pub(crate) fn answers(instructions: &[bpf_insn]) -> Answers {
     if code::tail_calls(instructions) { Answers::ByTailCall } else { Answers::Itself }
 }
 
+/// Whether these instructions cannot change the length of a packet, nor give it to code that might.
+pub(crate) fn keeps_length(instructions: &[bpf_insn]) -> bool {
+    code::keeps_length(instructions)
+}
+
 /// Bytes of stack that the functions of a program use, as far as its loads and stores tell; none for
 /// damaged code.
 pub(crate) fn touched(instructions: &[bpf_insn], func_info: &[bpf_func_info]) -> Vec<usize> {

@@ -1,6 +1,6 @@
-//! The walk along a chain as generated code: exactly the meaning of `bpf/dispatcher.h`, with the
-//! masks, modes and failures as constants. Uses no stack itself. Knows what a chain means, no object
-//! and no kernel.
+//! The walk along a chain as generated code, with the masks, modes and failures as constants: the one
+//! place that says what a chain means, whatever builds it and whoever its members are. Uses no stack
+//! itself. Knows no object and no kernel.
 
 mod counted;
 mod quiet;
@@ -11,8 +11,11 @@ use super::asm::{Assembly, If, Label, R, R0, R1, R6};
 use super::{Linkage, Main};
 pub(crate) use counted::{Counting, SUPPORT};
 
-/// `SKEP_MISSED`: in a fused chain every member runs; one that answers this on purpose is treated as
-/// in every backend.
+/// Raised with every change of the generated code: a chain that was built before it is built anew.
+pub(crate) const VERSION: &[u8] = b"walk 4";
+
+/// `SKEP_MISSED`: the answer of a slot whose member could not run. Where members are functions every
+/// one runs; one that answers this on purpose is treated as one that could not.
 const MISSED: i32 = 0x534b_4550;
 
 /// A member of the walk. Its program is the first entry of the part of the same number.
@@ -21,6 +24,8 @@ pub(crate) struct Member {
     pub(crate) proceed_on: VerdictSet,
     pub(crate) mode: Mode,
     pub(crate) failure: Failure,
+    /// Its code cannot change the length of a packet.
+    pub(crate) keeps_length: bool,
     pub(crate) answers: Answers,
 }
 
@@ -39,9 +44,11 @@ pub(crate) enum Answers {
 pub(crate) enum Ending {
     /// Nothing.
     AsItIs,
-    /// As `kernel_verdict` in `bpf/tc_dispatcher.bpf.c` for a tcx link.
+    /// For a tcx link, which knows four verdicts: NEXT (-1), PASS (0), DROP (2) and REDIRECT (7), and
+    /// takes every other one for NEXT. A member that stole or trapped the packet meant that nobody
+    /// after it sees it, so that is a drop here and never a silent pass.
     Tcx,
-    /// The same for a clsact filter.
+    /// For a clsact filter, which knows stolen and trapped packets as well.
     Clsact,
 }
 
@@ -83,8 +90,9 @@ pub(crate) fn wrapped_counted(
     main(name.to_owned(), place, counted::walk(place, &[member], counting, number))
 }
 
+/// The name of a chain's program in the kernel.
 fn name(place: Place) -> String {
-    if place.hook.is_tc() { "skep_tc_fused" } else { "skep_xdp_fused" }.to_owned()
+    if place.hook.is_tc() { "skep_tc" } else { "skep_xdp" }.to_owned()
 }
 
 fn main(name: String, place: Place, code: Assembly) -> Main {
@@ -127,7 +135,7 @@ impl Place {
     }
 
     /// Jumps to `out` unless the answer in R0 is a verdict of the hook; gives the register that
-    /// holds its `SKEP_INDEX`, 64 bits wide where it is `to`.
+    /// holds its index in the counters, 64 bits wide where it is `to`.
     fn index(self, code: &mut Assembly, to: R, out: Label) -> R {
         code.copy32(to, R0);
         if self.hook.is_tc() {
@@ -146,8 +154,8 @@ impl Place {
         }
     }
 
-    /// Ends with the answer in R0 as `kernel_verdict` in `bpf/tc_dispatcher.bpf.c` has it: tc knows
-    /// these verdicts, and what is none of them means "go on".
+    /// Ends with the answer in R0 in the kernel's words (see [`Ending`]): what it does not know means
+    /// "go on".
     fn leave_tc(self, code: &mut Assembly) {
         let (out, drop) = (code.label(), code.label());
         let (stays, drops): (&[Verdict], &[Verdict]) = match self.ending {
@@ -190,32 +198,33 @@ impl Place {
         verdict.code(self.hook).unwrap_or_else(|| self.unknown())
     }
 
-    /// `SKEP_UNKNOWN_VERDICT`: ABORTED, UNSPEC.
+    /// What the kernel makes of a verdict it does not know: ABORTED, UNSPEC.
     fn unknown(self) -> i32 {
         if self.hook.is_tc() { -1 } else { 0 }
     }
 
-    /// `SKEP_CLOSED_VERDICT`: DROP, SHOT.
+    /// What a closed member that could not run decides: DROP, SHOT.
     fn closed(self) -> i32 {
         if self.hook.is_tc() { 2 } else { 1 }
     }
 
-    /// `SKEP_END_VERDICT`: PASS, UNSPEC.
+    /// The verdict of a chain in which nobody enforced: PASS, UNSPEC.
     fn end(self) -> i32 {
         if self.hook.is_tc() { -1 } else { 2 }
     }
 
-    /// Codes for which `SKEP_IS_DROP` holds.
+    /// Codes with which a packet ends here. Stolen and trapped packets do, too: what took them is worth
+    /// telling.
     fn drops(self) -> &'static [i32] {
         if self.hook.is_tc() { &[2, 4, 8] } else { &[0, 1] }
     }
 
-    /// `SKEP_INDEX` is the code plus this.
+    /// The index of a verdict in the counters is its code plus this.
     fn shift(self) -> i32 {
         i32::from(self.hook.is_tc())
     }
 
-    /// `SKEP_INDEX_MAX`: REDIRECT, TRAP + 1.
+    /// The highest index of a verdict: REDIRECT, TRAP + 1.
     fn index_max(self) -> i32 {
         if self.hook.is_tc() { 9 } else { 4 }
     }

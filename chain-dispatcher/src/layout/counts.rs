@@ -43,15 +43,27 @@ pub(crate) struct SlotCounts {
     pub(crate) unknown: u64,
 }
 
-/// Adds up what the CPUs wrote about the first `members` members. `value` is what the kernel gives
-/// for the one key of the map and `cpu_bytes` the size of one CPU's part; none for a size that is of
-/// no layout known here.
-pub(crate) fn counts(hook: Hook, members: usize, cpu_bytes: usize, value: &[u8]) -> Option<Counts> {
-    let mut counts = Counts { members: vec![SlotCounts::default(); members], ..Counts::default() };
+/// Adds up what the CPUs wrote about the members, of which each keeps the length of packets or not.
+/// `value` is what the kernel gives for the one key of the map and `cpu_bytes` the size of one CPU's
+/// part; none for a size that is of no layout known here.
+pub(crate) fn counts(
+    hook: Hook,
+    keep_length: &[bool],
+    cpu_bytes: usize,
+    value: &[u8],
+) -> Option<Counts> {
+    let members = vec![SlotCounts::default(); keep_length.len()];
+    let mut counts = Counts { members, ..Counts::default() };
     match cpu_bytes {
         ALL_COUNTERS_BYTES => add_all(hook, &mut counts, value),
         OLD_ALL_COUNTERS_BYTES => add_old(hook, &mut counts, value),
         _ => return None,
+    }
+    // What met a member that keeps the length either ended there or met the next one just as long.
+    let mut met_next = 0;
+    for (count, keeps) in counts.members.iter_mut().zip(keep_length).rev() {
+        count.bytes += if *keeps { met_next } else { 0 };
+        met_next = count.bytes;
     }
     Some(counts)
 }

@@ -42,7 +42,7 @@ fn counts_of_all_cpus_are_added_up_by_member_and_verdict() {
     put(&mut value, at(0, 63, 4), 9); // the last member: tc code -1, UNSPEC
     put(&mut value, 4 * 8, 5);
     put(&mut value, ALL_COUNTERS_BYTES + 5 * 8, 6);
-    let counts = counts(Hook::TcIngress, 64, ALL_COUNTERS_BYTES, &value).unwrap();
+    let counts = counts(Hook::TcIngress, &[false; 64], ALL_COUNTERS_BYTES, &value).unwrap();
     assert_eq!(counts.members.len(), 64);
     assert_eq!(counts.members[0], SlotCounts::default());
     let member = &counts.members[1];
@@ -50,6 +50,21 @@ fn counts_of_all_cpus_are_added_up_by_member_and_verdict() {
     assert_eq!(member.verdicts, [(Verdict::Shot, 12)]);
     assert_eq!(counts.members[63].verdicts, [(Verdict::Unspec, 9)]);
     assert_eq!((counts.drops_told, counts.drops_lost), (5, 6));
+}
+
+#[test]
+fn bytes_of_members_that_keep_the_length_are_those_of_the_packets_that_went_on() {
+    let mut value = vec![0u8; ALL_COUNTERS_BYTES];
+    let at = |member: usize| COUNTERS_MEMBERS_AT + member * COUNTERS_BYTES;
+    // Two of 60 bytes end with the first member; three reach the third, which makes them 68 long; one of
+    // these ends with the fourth, two with the last.
+    for (member, bytes) in [(0, 120), (1, 0), (2, 180), (3, 68), (4, 136)] {
+        put(&mut value, at(member), bytes);
+    }
+    let keep = [true, true, false, true, true];
+    let counts = counts(Hook::Xdp, &keep, ALL_COUNTERS_BYTES, &value).unwrap();
+    let bytes: Vec<u64> = counts.members.iter().map(|member| member.bytes).collect();
+    assert_eq!(bytes, [300, 180, 180, 204, 136]);
 }
 
 #[test]
@@ -61,7 +76,7 @@ fn what_reading_the_clock_cost_is_taken_off_each_member() {
     put(&mut value, COUNTERS_MEMBERS_AT + 24, 10);
     put(&mut value, COUNTERS_MEMBERS_AT + COUNTERS_BYTES + 16, 30); // less than the clock's cost
     put(&mut value, COUNTERS_MEMBERS_AT + COUNTERS_BYTES + 24, 10);
-    let counts = counts(Hook::Xdp, 2, ALL_COUNTERS_BYTES, &value).unwrap();
+    let counts = counts(Hook::Xdp, &[false; 2], ALL_COUNTERS_BYTES, &value).unwrap();
     assert_eq!((counts.members[0].ns, counts.members[0].timed), (300, 10));
     assert_eq!((counts.members[1].ns, counts.members[1].timed), (0, 10));
 }
@@ -75,7 +90,7 @@ fn counters_of_the_first_layout_are_read_as_they_were_written() {
     put(&mut value, 128 + 16, 1);
     put(&mut value, 128 + 24, u64::MAX); // the spare word is nobody's
     put(&mut value, 128 + 32 + 8, 11);
-    let counts = counts(Hook::Xdp, 2, 4096, &value).unwrap();
+    let counts = counts(Hook::Xdp, &[false; 2], 4096, &value).unwrap();
     let member = &counts.members[1];
     assert_eq!((member.packets, member.bytes, member.missed), (12, 700, 1));
     assert_eq!((member.ns, member.timed), (0, 0));
@@ -84,8 +99,8 @@ fn counters_of_the_first_layout_are_read_as_they_were_written() {
 
 #[test]
 fn counters_of_an_unknown_layout_are_not_guessed_at() {
-    assert_eq!(counts(Hook::Xdp, 1, 4104, &[1; 4104]), None);
-    assert_eq!(counts(Hook::Xdp, 1, 0, &[]), None);
+    assert_eq!(counts(Hook::Xdp, &[false], 4104, &[1; 4104]), None);
+    assert_eq!(counts(Hook::Xdp, &[false], 0, &[]), None);
 }
 
 #[test]

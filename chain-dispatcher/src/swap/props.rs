@@ -43,6 +43,7 @@ fn members() -> impl Strategy<Value = Vec<MemberRecord>> {
                 proceed_on: VerdictSet::default_for(Hook::Xdp),
                 mode: if observe { Mode::Observe } else { Mode::Enforce },
                 failure: Failure::Closed,
+                keeps_length: true,
                 config_digest: Digest::of(&[config]),
             })
             .collect()
@@ -97,7 +98,7 @@ fn wanted(backend: Backend) -> impl Strategy<Value = Wanted> {
                 section: false,
                 begins_filled: false,
             };
-            let outline = Outline { frags: false, maps: vec![map] };
+            let outline = Outline { frags: false, keeps_length: true, maps: vec![map] };
             let config_maps = if configured { vec!["state".to_owned()] } else { Vec::new() };
             let member = WantedMember { outline, config_maps, migrations: BTreeMap::new() };
             Wanted {
@@ -269,7 +270,7 @@ proptest! {
         ranks in btree_set((0u32..3, 0u8..3, 0u8..3), 0..8),
         shuffle in vec(any::<u64>(), 8),
     ) {
-        let bytes = crate::backend::slots::XDP_DISPATCHER.to_vec();
+        let bytes = crate::support::object(Hook::Xdp).to_vec();
         let object = Loadable::Local(LocallyTrusted::by_explicit_consent(bytes).unwrap());
         let mut keyed: Vec<(u64, Member)> = ranks
             .iter()

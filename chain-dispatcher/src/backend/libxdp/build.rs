@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::{REPLACED_PIN, actions, find, fit, own_programs};
 use skep_artifact::hook::Hook;
 
-use crate::backend::{Builder, Built, BuiltMember, Job, fused, shared};
-use crate::chain::Counting;
+use crate::backend::counting::Counters;
+use crate::backend::{Builder, Built, BuiltMember, Job, fused, generated};
 use crate::choice::Unfit;
 use crate::error::ApplyError;
 use crate::execute::refusal;
@@ -20,7 +20,7 @@ use crate::libxdp::config::{Config, FLAG_FRAGS, MEMBERS_MAX, Slot, Version};
 use crate::libxdp::dispatcher::{self, Dispatcher};
 use crate::libxdp::order::{self, Place};
 use crate::libxdp::pins::Root;
-use crate::load::{self, Frags, LoadError, Loaded, Prepared, Request, Several};
+use crate::load::{self, Frags, LoadError, Loaded, Prepared, Request};
 
 /// The generated function around a member. The program has the member's own name, which libxdp's
 /// tools show and sort by.
@@ -38,22 +38,13 @@ struct Building {
     dispatcher: Dispatcher,
     places: Vec<Place>,
     /// None where nothing is counted.
-    support: Option<Support>,
+    counters: Option<Counters>,
     /// Ours, in order.
     members: Vec<Loaded>,
     /// The others', in order.
     theirs: Vec<Member>,
     /// The dispatcher whose place this one takes.
     replaced: Option<OwnedFd>,
-}
-
-/// What counts in the wrappers.
-#[derive(Debug)]
-struct Support {
-    /// With their maps.
-    functions: Several,
-    /// The key of the counters, which the wrappers read.
-    zeroes: OwnedFd,
 }
 
 impl Builder for Libxdp {
@@ -105,15 +96,8 @@ impl Builder for Libxdp {
         let (places, config) = config(job, version, &slots);
         let dispatcher = dispatcher::load(&config).map_err(ApplyError::Dispatcher)?;
         let members = Vec::with_capacity(MEMBERS_MAX);
-        let support = match job.record.counting {
-            Counting::On => {
-                let zeroes = load::constants_map("skep_zeroes", &fused::ZERO_KEY);
-                let zeroes = zeroes.map_err(ApplyError::Dispatcher)?;
-                Some(Support { functions: fused::prepare_support(job)?, zeroes })
-            }
-            Counting::Off => None,
-        };
-        self.chain = Some(Building { dispatcher, places, support, members, theirs, replaced });
+        let counters = Counters::prepare(job)?;
+        self.chain = Some(Building { dispatcher, places, counters, members, theirs, replaced });
         Ok(())
     }
 
@@ -166,11 +150,10 @@ impl Building {
         };
         let step = fused::step(record, member);
         let name = &member.name;
-        let main = match &self.support {
-            Some(Support { functions, zeroes }) => {
-                let counting =
-                    fused::counting(functions, zeroes).map_err(ApplyError::Dispatcher)?;
-                walk::wrapped_counted(MAIN, PLACE, slot, step, counting)
+        let main = match &self.counters {
+            Some(counters) => {
+                let places = counters.places().map_err(ApplyError::Dispatcher)?;
+                walk::wrapped_counted(MAIN, PLACE, slot, step, places)
             }
             None => walk::wrapped(MAIN, PLACE, step),
         };
@@ -183,21 +166,17 @@ impl Building {
             btf: member.types.as_ref().map(|types| types.bytes.as_slice()),
             stacks: &[],
         };
-        let support = self.support.iter().flat_map(|s| fused::support_parts(&s.functions));
-        let parts: Vec<Part<'_>> = std::iter::once(part).chain(support).collect();
+        let counting = self.counters.iter().flat_map(Counters::parts);
+        let parts: Vec<Part<'_>> = std::iter::once(part).chain(counting).collect();
         let joined = fuse::fuse(&parts, &main, Form::Called).map_err(ApplyError::Fuse)?;
-        fused::prepared(job, name.clone(), joined).map_err(ApplyError::Dispatcher)
+        generated(job.spot.hook, job.frags, name.clone(), joined).map_err(ApplyError::Dispatcher)
     }
 
     /// The pins of what belongs to the chain.
     fn shared(&self) -> Vec<(&'static str, &OwnedFd)> {
-        let maps = self
-            .support
-            .as_ref()
-            .map(|support| shared(&support.functions.maps))
-            .unwrap_or_default();
+        let maps = self.counters.iter().flat_map(Counters::shared);
         let replaced = self.replaced.iter().map(|program| (REPLACED_PIN, program));
-        maps.into_iter().chain(replaced).collect()
+        maps.chain(replaced).collect()
     }
 
     /// The slot of one of ours.

@@ -58,6 +58,7 @@ pub(super) fn walk_of(members: usize) -> crate::fuse::Main {
         proceed_on: VerdictSet::default_for(Hook::Xdp),
         mode: Mode::Enforce,
         failure: Failure::Closed,
+        keeps_length: true,
         answers: Answers::Itself,
     };
     walk::quiet(PLACE, &vec![member; members])
@@ -236,7 +237,7 @@ fn merged_types_read_back_and_hold_every_function_once() {
     assert_eq!(merged.to_bytes(), fused.btf);
     let whole: usize = real.iter().map(|part| part.btf.len()).sum();
     assert!(fused.btf.len() < whole / 2, "{} of {whole} bytes", fused.btf.len());
-    for name in ["skep_xdp_fused", "skep_see", "skep_count", "skep_dropped"] {
+    for name in ["skep_xdp", "skep_see", "skep_count", "skep_dropped"] {
         let id = merged.id_by_type_name_kind(name, aya_obj::btf::BtfKind::Func).unwrap();
         assert!(fused.func_info.iter().any(|info| info.type_id == id), "{name}");
     }

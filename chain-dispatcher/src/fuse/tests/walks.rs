@@ -1,4 +1,4 @@
-//! The generated walks mean what `bpf/dispatcher.h` says, for every chain of up to six members.
+//! The generated walks mean what the design says, for every chain of up to six members.
 
 use proptest::collection::vec;
 use proptest::prelude::{
@@ -10,7 +10,8 @@ use super::machine::{COUNTING, LENGTH, Ran, Stands, run, run_as};
 use crate::fuse::asm::Bodies;
 use crate::fuse::walk::{self, Answers, Ending, Member, Place};
 use crate::layout::{
-    COUNTERS_BYTES, COUNTERS_MEMBERS_AT, COUNTERS_MISSED_AT, COUNTERS_VERDICTS_AT, VERDICT_UNKNOWN,
+    self, ALL_COUNTERS_BYTES, COUNTERS_BYTES, COUNTERS_MEMBERS_AT, COUNTERS_MISSED_AT,
+    COUNTERS_VERDICTS_AT, VERDICT_UNKNOWN,
 };
 
 const MISSED: i32 = 0x534b_4550;
@@ -88,8 +89,13 @@ fn members(hook: Hook) -> impl Strategy<Value = Vec<(Member, i32)>> {
     let mode = prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)];
     let failure = prop_oneof![3 => Just(Failure::Closed), 1 => Just(Failure::Open)];
     let answers = prop_oneof![3 => Just(Answers::Itself), 1 => Just(Answers::ByTailCall)];
-    let member = (set, mode, failure, answers).prop_map(|(proceed_on, mode, failure, answers)| {
-        Member { proceed_on, mode, failure, answers }
+    let member = (set, mode, failure, any::<bool>(), answers);
+    let member = member.prop_map(|(proceed_on, mode, failure, keeps_length, answers)| Member {
+        proceed_on,
+        mode,
+        failure,
+        keeps_length,
+        answers,
     });
     vec((member, answer), 0..6)
 }
@@ -139,12 +145,18 @@ proptest! {
         prop_assert_eq!(&ran.timed, &if since == 0 { Vec::new() } else { all.clone() });
         let told = if telling == 0 { Vec::new() } else { meaning.told };
         prop_assert_eq!(&ran.told, &told);
+        let keep_length: Vec<bool> = members.iter().map(|member| member.keeps_length).collect();
+        let read = layout::counts(place.hook, &keep_length, ALL_COUNTERS_BYTES, &ran.counters);
+        let bytes: Vec<u64> = read.unwrap().members.iter().map(|member| member.bytes).collect();
+        let met = |number: usize| if number < all.len() { LENGTH } else { 0 };
+        prop_assert_eq!(bytes, (0..members.len()).map(met).collect::<Vec<_>>());
         for (number, counted) in meaning.counted.iter().enumerate() {
-            prop_assert_eq!(counter(&ran, number, 0), LENGTH);
             prop_assert_eq!(counter(&ran, number, *counted), 1);
         }
+        let written = |number: &usize| !keep_length[*number] || number + 1 == all.len();
+        let lengths = all.iter().filter(|number| written(number)).count() as u64;
         let sum: u64 = ran.counters.as_chunks::<8>().0.iter().map(|n| u64::from_ne_bytes(*n)).sum();
-        prop_assert_eq!(sum, meaning.counted.len() as u64 * (LENGTH + 1));
+        prop_assert_eq!(sum, lengths * LENGTH + all.len() as u64);
     }
 
     #[test]
@@ -176,6 +188,7 @@ fn between_two_members_that_go_on_with_pass_stand_three_instructions() {
         proceed_on: VerdictSet::default_for(Hook::Xdp),
         mode: Mode::Enforce,
         failure: Failure::Closed,
+        keeps_length: true,
         answers: Answers::Itself,
     };
     let length = |members| {

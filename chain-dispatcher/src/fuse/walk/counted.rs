@@ -80,7 +80,7 @@ impl Walk {
         let mut whole = true;
         for (part, member) in members.iter().enumerate() {
             let number = self.first + part;
-            self.run(number, part, so);
+            self.run(number, part, *member, so);
             self.place.forget(&mut self.code, *member);
             if member.mode == Mode::Observe {
                 self.observe(number);
@@ -99,6 +99,9 @@ impl Walk {
             match so {
                 So::Always(code) => self.code.set(R7, code),
                 So::InR7 => {}
+            }
+            if let Some((part, last)) = members.iter().enumerate().next_back() {
+                self.ended(self.first + part, *last);
             }
             self.number(decider);
         }
@@ -129,8 +132,26 @@ impl Walk {
         self.code.place(untimed);
     }
 
-    /// Counts the bytes and runs the member. `so`: the verdict before it.
-    fn run(&mut self, number: usize, part: usize, so: So) {
+    /// Runs the member; one that may change the packet's length counts the bytes before. `so`: the
+    /// verdict before it.
+    fn run(&mut self, number: usize, part: usize, member: Member, so: So) {
+        if !member.keeps_length {
+            self.bytes(number);
+        }
+        self.code.copy(R1, R6);
+        let live = Kept::default().with(R6).with(R8).with(R9);
+        self.code.member(part, if so == So::InR7 { live.with(R7) } else { live });
+    }
+
+    /// The packet's way ends behind this member: counts the bytes, if it did not before.
+    fn ended(&mut self, number: usize, member: Member) {
+        if member.keeps_length {
+            self.bytes(number);
+        }
+    }
+
+    /// Counts the bytes that the packet has now for a member.
+    fn bytes(&mut self, number: usize) {
         if self.place.hook.is_tc() {
             // __sk_buff::len
             self.code.load32(R1, R6, 0);
@@ -144,9 +165,6 @@ impl Walk {
         self.code.load(R2, R8, at);
         self.code.add_register(R2, R1);
         self.code.store(R8, at, R2);
-        self.code.copy(R1, R6);
-        let live = Kept::default().with(R6).with(R8).with(R9);
-        self.code.member(part, if so == So::InR7 { live.with(R7) } else { live });
     }
 
     /// Counts what an observing member said, and goes on.
@@ -218,6 +236,7 @@ impl Walk {
         match rare.member.failure {
             Failure::Closed => {
                 self.time(rare.number);
+                self.ended(rare.number, rare.member);
                 self.number(rare.number);
                 self.code.jump(self.out_missed);
             }
@@ -237,6 +256,7 @@ impl Walk {
         for code in &goes_on {
             self.code.jump_if(R7, If::Equal, *code, on);
         }
+        self.ended(rare.number, rare.member);
         self.number(rare.number);
         self.code.jump(self.out);
         if !goes_on.is_empty() {
