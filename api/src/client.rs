@@ -1,6 +1,7 @@
 //! The typed HTTP client of the API. Refuses to know where tokens are kept and how errors are
 //! shown.
 
+mod adopt;
 mod attestations;
 mod life;
 mod log;

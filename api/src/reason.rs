@@ -53,6 +53,8 @@ pub mod code {
     pub const RELEASE_NOT_NEWER: &str = "package.release_not_newer";
     pub const SIGNATURE_UNTRUSTED: &str = "package.signature_untrusted";
     pub const ROLE_CONFLICT: &str = "namespace.role_conflict";
+    pub const ROLE_OLDER: &str = "namespace.role_older";
+    pub const ROLE_FORKED: &str = "namespace.role_forked";
     pub const TASK_RUNNING: &str = "task.running";
     pub const NAMESPACE_EXISTS: &str = "namespace.exists";
     pub const TRUST_REFUSED: &str = "trust.refused";

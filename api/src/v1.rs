@@ -1,6 +1,7 @@
 //! Version 1 of the wire, one file per resource.
 
 pub mod accounts;
+pub mod adopt;
 pub mod attestations;
 pub mod audit;
 pub mod chains;

@@ -1,6 +1,7 @@
 //! A package with everything it is verified with: its blobs and its namespace's role file. Refuses to
 //! know whom to trust.
 
+use crate::archive::{Archive, Listed};
 use crate::attesting;
 use crate::download::{self, Blobs};
 use crate::exit::Ends;
@@ -9,6 +10,7 @@ use crate::render::life;
 use crate::resolve::Reference;
 use crate::seen_log::SeenLog;
 use crate::settings::Settings;
+use anyhow::Context as _;
 use skep_api::client::Client;
 use skep_artifact::digest::Digest;
 use skep_artifact::layout;
@@ -96,6 +98,18 @@ impl Bundle {
                 self.blobs.add(blob.bytes);
             }
         }
+    }
+
+    /// A package out of an archive.
+    ///
+    /// # Errors
+    /// A document that names what it must not, or what the archive lacks.
+    pub(crate) fn from_archive(archive: &Archive, listed: &Listed) -> anyhow::Result<Self> {
+        let Listed { name, version, index } = listed.clone();
+        let role = archive.roles.get(name.namespace()).cloned().unwrap_or_default();
+        let blobs = download::collect(index, &|digest| archive.get(digest))
+            .with_context(|| format!("{name} {version} in the bundle is refused."))?;
+        Ok(Self { wanted: Wanted { name, version, index }, role, blobs, beside: Beside::default() })
     }
 
     /// Downloads a package from a registry; the newest version when none is named.

@@ -7,6 +7,7 @@ mod approve;
 mod attest;
 mod audit;
 mod build;
+mod bundle;
 mod completion;
 mod deprecate;
 mod info;
@@ -109,6 +110,9 @@ enum Command {
     /// Delete a package, or see what was done to it
     #[command(subcommand)]
     Package(package::Command),
+    /// Carry packages to a registry that no network reaches
+    #[command(subcommand)]
+    Bundle(bundle::Command),
     /// Look after a running registry
     #[command(subcommand)]
     Admin(admin::Command),
@@ -199,6 +203,7 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Unyank(args) => yank::undo(&args, &session).await,
         Command::Deprecate(args) => deprecate::run(&args, &session).await,
         Command::Package(command) => package::run(&command, &session).await,
+        Command::Bundle(command) => bundle::run(&command, &session).await,
         Command::Admin(command) => admin::run(&command, &session).await,
         Command::Attest(command) => attest::run(&command, &session).await,
         Command::Log(command) => log::run(&command, &session).await,

@@ -19,6 +19,8 @@ pub(crate) enum DownloadError {
     Digest { wanted: Digest, found: Digest },
     #[error("The package is larger than {PACKAGE_BYTES_MAX} bytes. Nothing was kept.")]
     TooLarge,
+    #[error("{digest}, which the package names, is not there.")]
+    Missing { digest: Digest },
 }
 
 /// Blobs by digest. What is in here has the content its digest says.
@@ -57,6 +59,33 @@ impl Blobs {
         self.0.insert(wanted, bytes.to_vec());
         Ok(())
     }
+}
+
+/// Follows the names in an index to every blob of the version, out of a source that lies here.
+///
+/// # Errors
+/// [`DownloadError`], or a document that names what it must not.
+pub(crate) fn collect(
+    index: Digest,
+    get: &dyn Fn(&Digest) -> Option<Vec<u8>>,
+) -> anyhow::Result<Blobs> {
+    let mut blobs = Blobs::default();
+    let mut take = |digest: Digest| {
+        let bytes = get(&digest).ok_or(DownloadError::Missing { digest })?;
+        blobs.keep(digest, &bytes).map(|()| bytes)
+    };
+    let named = layout::references(&take(index)?).context("The package's index is refused.")?;
+    take(named.manifest_json)?;
+    if let Some(readme) = named.readme {
+        take(readme)?;
+    }
+    for image in &named.images {
+        let image = layout::image_references(&take(image.digest)?)
+            .context("An image manifest is refused.")?;
+        take(image.config.digest)?;
+        take(image.layer.digest)?;
+    }
+    Ok(blobs)
 }
 
 /// Follows the names in an index to every blob of the version.

@@ -1,5 +1,6 @@
 //! Exit codes, and which of them an error means. Refuses to know how errors come about.
 
+use crate::archive::ArchiveError;
 use crate::download::DownloadError;
 use crate::render::fault;
 use crate::settings::SettingsError;
@@ -64,6 +65,9 @@ fn known(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if let Some(ends) = cause.downcast_ref::<Ends>() {
         return Some(ends.exit);
     }
+    if let Some(error) = cause.downcast_ref::<ArchiveError>() {
+        return Some(of_archive(error));
+    }
     if cause.is::<skep_trust::Refusal>() || cause.is::<DownloadError>() {
         return Some(Exit::Refused);
     }
@@ -92,6 +96,16 @@ fn of_kernel(cause: &(dyn Error + 'static)) -> Option<Exit> {
         | ApplyError::HookNotPermitted { .. } => Some(Exit::Refused),
         ApplyError::TooManyMembers { .. } | ApplyError::UnusableName { .. } => Some(Exit::Usage),
         _ => None,
+    }
+}
+
+/// A bundle that is not what it should be is refused; a file that cannot be reached is another matter.
+fn of_archive(error: &ArchiveError) -> Exit {
+    match error {
+        ArchiveError::Read { .. } | ArchiveError::Write { .. } | ArchiveError::Unpack { .. } => {
+            Exit::Failed
+        }
+        _ => Exit::Refused,
     }
 }
 

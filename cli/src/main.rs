@@ -3,6 +3,7 @@
 //! Starts, hands over to one subcommand, and turns what went wrong into one message and one exit
 //! code. Refuses to know what any subcommand does.
 
+mod archive;
 mod attesting;
 mod bundle;
 mod cmd;

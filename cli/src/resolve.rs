@@ -5,6 +5,7 @@ mod choice;
 mod revoked;
 
 use crate::exit::Ends;
+use crate::output::Output;
 use choice::{Choice, NoChoice, choose};
 use revoked::{Revoked, RevokedVersion};
 use skep_api::client::{Client, ClientError};
@@ -179,6 +180,31 @@ impl Catalogue {
             })?;
         }
         Ok(())
+    }
+}
+
+/// The highest version in a range that may be picked anew; what to know about it is said.
+///
+/// # Errors
+/// A registry that fails, or no such version.
+pub(crate) async fn highest(
+    client: &Client,
+    range: &PackageRange,
+    out: Output,
+) -> anyhow::Result<semver::Version> {
+    let package = client.package(&range.package).await?;
+    match choose(&package, &range.versions, None) {
+        Ok(choice) => {
+            choice.warnings.iter().for_each(|warning| out.say(warning));
+            Ok(choice.version)
+        }
+        Err(NoChoice::Nothing) => {
+            let (name, range) = (&range.package, &range.versions);
+            let message =
+                format!("No version of {name} fits {range}. `skep info {name}` lists them.");
+            Err(Ends::not_found(message).into())
+        }
+        Err(yanked @ NoChoice::Yanked { .. }) => Err(Ends::refusal(yanked.to_string()).into()),
     }
 }
 

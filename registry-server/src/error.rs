@@ -15,6 +15,7 @@ mod trust;
 pub use envelope::{DatabaseAway, finish};
 pub use oci::OciError;
 
+use crate::adopt::AdoptError;
 use crate::attest::AttestError;
 use crate::auth::AuthError;
 use crate::blob::BlobError;
@@ -76,6 +77,8 @@ pub enum ApiError {
     #[error(transparent)]
     Life(#[from] LifeError),
     #[error(transparent)]
+    Adopt(Box<AdoptError>),
+    #[error(transparent)]
     Partial(#[from] PartialError),
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -104,6 +107,12 @@ pub enum ApiError {
 impl From<AttestError> for ApiError {
     fn from(error: AttestError) -> Self {
         Self::Attest(Box::new(error))
+    }
+}
+
+impl From<AdoptError> for ApiError {
+    fn from(error: AdoptError) -> Self {
+        Self::Adopt(Box::new(error))
     }
 }
 
@@ -146,6 +155,7 @@ impl ApiError {
             Self::Store(error) => store_answer(error),
             Self::Publish(error) => publish_answer(error),
             Self::Life(error) => packages::life_answer(error),
+            Self::Adopt(error) => packages::adopt_answer(error),
             Self::Partial(error) => packages::partial_answer(error),
             Self::Task(error) => packages::task_answer(error),
             Self::Attest(error) => attest::answer(error),

@@ -4,6 +4,7 @@
 //! `fleet`; this crate stores, serves and wakes.
 
 pub mod admit;
+pub mod adopt;
 pub mod app;
 pub mod attest;
 pub mod audit;

@@ -6,7 +6,7 @@ use crate::error;
 use crate::memory::remember;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    accounts, agent, attestations, audit, blobs, cosign, documents, feeds, health, invites, life,
+    accounts, adopt, agent, attestations, audit, blobs, cosign, documents, feeds, health, invites, life,
     log, members, namespaces, nodes, oci, oidc, packages, policies, publishers, quotas, sessions,
     tasks, tokens, tuf, uploads, web, webhooks,
 };
@@ -101,6 +101,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(packages::publish))
+                .routes(routes!(adopt::adopt))
                 .routes(routes!(attestations::list, attestations::add))
                 .routes(routes!(policies::list, policies::apply))
                 .routes(routes!(documents::policy_set, documents::hand_in_set))

@@ -1,6 +1,7 @@
 //! Routes, one file per resource: decode, authorise, call, encode. Nothing here decides.
 
 pub mod accounts;
+pub mod adopt;
 pub mod agent;
 pub mod attestations;
 pub mod audit;

@@ -2,6 +2,7 @@
 //! server lives here. Refuses to know HTTP and who is allowed what.
 
 pub mod accounts;
+pub mod adopt;
 pub mod attestations;
 pub mod audit;
 pub mod blobs;

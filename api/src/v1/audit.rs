@@ -80,6 +80,7 @@ pub mod action {
     pub const PUBLISHER_ADDED: &str = "trusted_publisher.added";
     pub const PUBLISHER_REMOVED: &str = "trusted_publisher.removed";
     pub const PUBLISHED: &str = "package.published";
+    pub const ADOPTED: &str = "package.adopted";
     pub const WEBHOOK_MADE: &str = "webhook.made";
     pub const WEBHOOK_REMOVED: &str = "webhook.removed";
     pub const WEBHOOK_SECRET_READ: &str = "webhook.secret_read";

@@ -8,6 +8,7 @@
 mod agent_promises;
 mod agent_readme;
 mod attacks;
+mod bundle;
 mod cli;
 mod compose;
 mod drills;

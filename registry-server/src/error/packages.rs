@@ -2,6 +2,7 @@
 //! Refuses to know how they come about.
 
 use super::{Answer, blob_answer, sentence, store_answer};
+use crate::adopt::AdoptError;
 use crate::life::LifeError;
 use crate::maintenance::TaskError;
 use crate::partial::PartialError;
@@ -33,6 +34,22 @@ pub(super) fn life_answer(error: &LifeError) -> Answer {
         }
         E::Tombstoned { package, message } => gone(&package.to_string(), message),
         E::Store(error) => store_answer(error),
+    }
+}
+
+pub(super) fn adopt_answer(error: &AdoptError) -> Answer {
+    use AdoptError as E;
+    match error {
+        E::Count { .. } | E::OtherNamespace { .. } => {
+            Answer::new(StatusCode::BAD_REQUEST, code::MALFORMED, sentence(error))
+        }
+        E::Older { .. } => Answer::new(StatusCode::CONFLICT, code::ROLE_OLDER, sentence(error))
+            .hint("A role file only ever gets newer. Make the bundle again from a registry that is up to date."),
+        E::Forked { .. } => Answer::new(StatusCode::CONFLICT, code::ROLE_FORKED, sentence(error))
+            .hint("Ask the publisher which one is theirs before you trust either."),
+        E::Moved { .. } => Answer::new(StatusCode::CONFLICT, code::ROLE_CONFLICT, sentence(error))
+            .hint("Try again."),
+        E::Publish(error) => publish_answer(error),
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says by a panic where it stopped")]
 
 mod abuse;
+mod adopt;
 mod archives;
 mod attestations;
 mod auth;

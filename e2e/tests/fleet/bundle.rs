@@ -1,0 +1,66 @@
+//! Packages carried in a file to a registry that no network reaches: everything is verified on the way in, and what
+//! arrives is what left.
+
+use skep_e2e::stage::Stage;
+use skep_e2e::world::World;
+
+#[test]
+fn a_bundle_carries_packages_to_another_registry_and_nothing_changed_gets_in() {
+    if !crate::can_run(
+        "bundle::a_bundle_carries_packages_to_another_registry_and_nothing_changed_gets_in",
+    ) {
+        return;
+    }
+    let stage = Stage::set().unwrap();
+    let here = &stage.world.operator;
+    stage.publish("firewall").unwrap();
+    stage.publish("flowlog").unwrap();
+    let key = stage.publisher.public.as_str();
+    let file = here.file("bundle.tar");
+    let path = file.to_str().unwrap();
+    let packages = ["skep/firewall", "skep/flowlog@^0.1"];
+    let create = ["bundle", "create", packages[0], packages[1], "--key", key, "--out", path];
+    assert!(here.skep(&create).unwrap().starts_with("Bundled"));
+    // The same packages are the same bytes, and a file that is there is not overwritten.
+    here.try_skep(&create).unwrap().expect_code(2).unwrap();
+    let again = here.file("again.tar");
+    let mut second = create;
+    second[7] = again.to_str().unwrap();
+    here.skep(&second).unwrap();
+    assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&file).unwrap());
+
+    let elsewhere = World::create().unwrap();
+    let there = &elsewhere.operator;
+    let shown = there.skep_json(&["bundle", "verify", path, "--key", key]).unwrap();
+    assert_eq!(shown["packages"].as_array().unwrap().len(), 2);
+    let said = there.try_skep(&["bundle", "load", path, "--key", key]).unwrap();
+    assert!(said.expect_code(4).unwrap().contains("--claim"));
+
+    // One changed byte, wherever it is, and nothing is stored.
+    let whole = std::fs::read(&file).unwrap();
+    let changed = here.file("changed.tar");
+    let at = whole.len() / 2;
+    let mut bytes = whole.clone();
+    bytes[at] ^= 1;
+    std::fs::write(&changed, &bytes).unwrap();
+    let load = ["bundle", "load", changed.to_str().unwrap(), "--key", key, "--claim"];
+    there.try_skep(&load).unwrap().expect_code(3).unwrap();
+    std::fs::write(&changed, &whole[..whole.len() - 4096]).unwrap();
+    there.try_skep(&load).unwrap().expect_code(3).unwrap();
+    let stranger = stage.stranger().unwrap();
+    let theirs = ["bundle", "load", path, "--key", &stranger.public, "--claim"];
+    there.try_skep(&theirs).unwrap().expect_code(3).unwrap();
+    assert_eq!(there.skep_json(&["search"]).unwrap()["total"], 0);
+
+    let receipts =
+        there.skep_json(&["bundle", "load", path, "--key", key, "--claim"]).unwrap();
+    assert_eq!(receipts[0]["added"].as_array().unwrap().len(), 2, "{receipts}");
+    let receipts = there.skep_json(&["bundle", "load", path, "--key", key]).unwrap();
+    assert_eq!(receipts[0]["present"].as_array().unwrap().len(), 2, "{receipts}");
+
+    let pull = |operator: &skep_e2e::operator::Operator, out: &str| {
+        operator.skep(&["pull", "skep/firewall@0.1.0", "--out", out, "--key", key]).unwrap();
+        std::fs::read(operator.file(&format!("{out}/index.json"))).unwrap()
+    };
+    assert_eq!(pull(here, "here"), pull(there, "there"));
+}
