@@ -1,4 +1,4 @@
-//! A bundle: packages, role files and other signed files in one tar archive, for a registry that no
+//! A bundle: packages with their role files, log proofs and attestations in one tar archive, for a registry that no
 //! network reaches. An OCI image layout with our own files beside it, so that other tools read it, too.
 //! Refuses to know whom to trust, and to keep anything whose digest was not compared.
 
@@ -20,8 +20,8 @@ pub(crate) const BUNDLE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub(crate) const BUNDLE_ENTRIES_MAX: usize = 131_072;
 /// Bytes of one entry: the largest blob, which is the layer of an object that does not compress.
 pub(crate) const ENTRY_BYTES_MAX: u64 = 17 * 1024 * 1024;
-/// Bytes of the list of contents: 150 for each of some ten thousand packages.
-pub(crate) const CONTENTS_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of the list of contents: 350 for each of some ten thousand packages, and as many for two attestations of each.
+pub(crate) const CONTENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The form this program writes, and the only one it reads.
 const FORMAT: u32 = 1;
 
@@ -30,7 +30,6 @@ const OCI_LAYOUT: &str = "oci-layout";
 const OCI_INDEX: &str = "index.json";
 const BLOBS: &str = "blobs/sha256/";
 const ROLES: &str = "roles/";
-const EXTRAS: &str = "trust/";
 
 /// What a bundle says is in it. Nobody signed this list: it only says what to look for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +47,21 @@ pub(crate) struct Listed {
     pub version: semver::Version,
     /// Digest of its index.
     pub index: Digest,
+    /// Digest of the proof that the registry it came from has its publication in its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Digest>,
+    /// What is said about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<ListedAttestation>,
+}
+
+/// One attestation of a package version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListedAttestation {
+    pub media_type: String,
+    /// Digest of the envelope or document.
+    pub content: Digest,
 }
 
 /// A bundle that was read: every blob has the bytes of its digest. Who signed what is still to be verified.
@@ -55,8 +69,6 @@ pub(crate) struct Archive {
     pub packages: Vec<Listed>,
     /// Role files as they were signed.
     pub roles: BTreeMap<Namespace, Vec<u8>>,
-    /// Signed files of the registry it came from, by name: trust metadata, log proofs.
-    pub extras: BTreeMap<String, Vec<u8>>,
     /// Digest and size of each blob that lies in the folder.
     pub blobs: BTreeMap<Digest, u64>,
     folder: tempfile::TempDir,

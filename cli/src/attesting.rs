@@ -11,7 +11,10 @@ use skep_artifact::dsse::{self, ENVELOPE_BYTES_MAX};
 use skep_artifact::key::SecretKey;
 use skep_artifact::manifest::Manifest;
 use skep_trust::Wanted;
-use skep_trust::attestation::{ATTESTATIONS_MAX, PROVENANCE, STATEMENT_PAYLOAD_TYPE, statement};
+use skep_trust::attestation::{
+    ATTESTATIONS_MAX, AttestationRefusal, PROVENANCE, STATEMENT_PAYLOAD_TYPE, read_unverified,
+    statement,
+};
 
 /// What kind of build the provenance describes: the documentation says what its parameters mean.
 const BUILD_TYPE: &str = "https://skep.dev/builds/package/v1";
@@ -48,24 +51,60 @@ pub(crate) async fn hand_in(
     added.with_context(|| format!("{wanted} was not attested."))
 }
 
+/// An envelope or document about a version, as its registry keeps it.
+pub(crate) struct Said {
+    pub media_type: String,
+    pub content: Vec<u8>,
+}
+
+impl Said {
+    /// An envelope must hold a statement about the version; who signed it is for readers to judge.
+    ///
+    /// # Errors
+    /// [`AttestationRefusal`].
+    pub(crate) fn check(&self, wanted: &Wanted) -> Result<(), AttestationRefusal> {
+        if self.media_type != DSSE_TYPE || read_unverified(&self.content)?.is_about(&wanted.index) {
+            return Ok(());
+        }
+        Err(AttestationRefusal::OtherSubject)
+    }
+}
+
 /// The envelopes of a version, each compared with its digest; nothing in them is verified.
 ///
 /// # Errors
 /// A registry that fails, or delivers other bytes.
 pub(crate) async fn envelopes(client: &Client, wanted: &Wanted) -> anyhow::Result<Vec<Vec<u8>>> {
+    let said = fetch(client, wanted, &|media_type| media_type == DSSE_TYPE).await?;
+    Ok(said.into_iter().map(|said| said.content).collect())
+}
+
+/// The same, and documents that are no envelopes.
+///
+/// # Errors
+/// A registry that fails, or delivers other bytes.
+pub(crate) async fn all(client: &Client, wanted: &Wanted) -> anyhow::Result<Vec<Said>> {
+    fetch(client, wanted, &|_| true).await
+}
+
+async fn fetch(
+    client: &Client,
+    wanted: &Wanted,
+    kinds: &(dyn Fn(&str) -> bool + Sync),
+) -> anyhow::Result<Vec<Said>> {
     let list = client.attestations(&wanted.name, &wanted.version).await?.attestations;
-    let mut envelopes = Vec::new();
-    let dsse = list.iter().filter(|attestation| attestation.media_type == DSSE_TYPE);
-    for attestation in dsse.take(ATTESTATIONS_MAX) {
+    let mut fetched = Vec::new();
+    let chosen = list.into_iter().filter(|attestation| kinds(&attestation.media_type));
+    for attestation in chosen.take(ATTESTATIONS_MAX) {
         let digest = attestation.content;
         let bytes = client.blob(&wanted.name, &digest, ENVELOPE_BYTES_MAX).await?;
         let found = Digest::of(&bytes);
         if found != digest {
             return Err(crate::download::DownloadError::Digest { wanted: digest, found }.into());
         }
-        envelopes.push(bytes.to_vec());
+        fetched.push(Said { media_type: attestation.media_type, content: bytes.to_vec() });
     }
-    Ok(envelopes)
+    Ok(fetched)
 }
 
 /// What is known of a build that this program made: the predicate of SLSA provenance v1.

@@ -8,16 +8,20 @@ use crate::exit::Ends;
 use crate::output::Output;
 use crate::render::life;
 use crate::resolve::Reference;
-use crate::seen_log::SeenLog;
+use crate::seen_log::{self, SeenLog};
 use crate::settings::Settings;
 use anyhow::Context as _;
 use skep_api::client::Client;
+use skep_api::v1::attestations::DSSE_TYPE;
+use skep_api::v1::log::LogProof;
 use skep_artifact::digest::Digest;
+use skep_artifact::json;
 use skep_artifact::layout;
 use skep_artifact::limits::MANIFEST_JSON_BYTES_MAX;
 use skep_artifact::manifest::Arch;
 use skep_trust::{
-    Beside, Floors, LogPolicy, NodePolicy, Refusal, VerifiedPackage, Wanted, verify_package,
+    Beside, Floors, LogMemory, LogPolicy, NodePolicy, Refusal, VerifiedPackage, Wanted,
+    verify_package,
 };
 
 /// The namespace's role file beside a package on disk: its signature. `skep sign` and `skep pull` write it.
@@ -105,11 +109,33 @@ impl Bundle {
     /// # Errors
     /// A document that names what it must not, or what the archive lacks.
     pub(crate) fn from_archive(archive: &Archive, listed: &Listed) -> anyhow::Result<Self> {
-        let Listed { name, version, index } = listed.clone();
+        let Listed { name, version, index, log, attestations } = listed.clone();
         let role = archive.roles.get(name.namespace()).cloned().unwrap_or_default();
-        let blobs = download::collect(index, &|digest| archive.get(digest))
-            .with_context(|| format!("{name} {version} in the bundle is refused."))?;
-        Ok(Self { wanted: Wanted { name, version, index }, role, blobs, beside: Beside::default() })
+        let blobs = download::collect(index, &|digest| archive.get(digest))?;
+        let log = log.and_then(|digest| archive.get(&digest)).map(|bytes| {
+            let proof: LogProof = json::parse_into(&bytes, MANIFEST_JSON_BYTES_MAX)
+                .map_err(|error| Ends::refused("Its log proof cannot be read.", error))?;
+            Ok::<_, anyhow::Error>(seen_log::evidence(&proof).map_err(seen_log::refused)?)
+        });
+        let log = log.transpose()?;
+        let envelopes = attestations.iter().filter(|said| said.media_type == DSSE_TYPE);
+        let attestations = envelopes.filter_map(|said| archive.get(&said.content)).collect();
+        let beside = Beside { log, attestations, ..Beside::default() };
+        Ok(Self { wanted: Wanted { name, version, index }, role, blobs, beside })
+    }
+
+    /// Takes the checkpoint that came with it as the first one seen, for a policy that asks for a log: where no
+    /// network reaches, its signatures are what is left to check.
+    ///
+    /// # Errors
+    /// A checkpoint that the policy's log did not sign, or too few of its witnesses.
+    pub(crate) fn see(&mut self, policy: &NodePolicy) -> anyhow::Result<()> {
+        if let (Some(log), Some(evidence)) = (policy.required_log(), &self.beside.log) {
+            let checkpoint = log.verify(&evidence.checkpoint).map_err(seen_log::refused)?;
+            let seen = LogMemory::default().advance(&checkpoint, &[]);
+            self.beside.memory = seen.map_err(seen_log::refused)?;
+        }
+        Ok(())
     }
 
     /// Downloads a package from a registry; the newest version when none is named.

@@ -231,6 +231,17 @@ pub(crate) fn evidence(proof: &LogProof) -> Result<LogEvidence, SeenLogError> {
     })
 }
 
+/// A proof as it travels; it ends in its own checkpoint and continues none.
+pub(crate) fn written(evidence: &LogEvidence) -> LogProof {
+    LogProof {
+        index: evidence.index,
+        entry: BASE64.encode(&evidence.entry),
+        inclusion: evidence.inclusion.clone(),
+        checkpoint: evidence.checkpoint.clone(),
+        consistency: Vec::new(),
+    }
+}
+
 fn refused_key(error: skep_trust::note::NoteKeyError) -> anyhow::Error {
     refused(error)
 }

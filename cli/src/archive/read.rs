@@ -3,7 +3,7 @@
 
 use super::{
     Archive, ArchiveError, BLOBS, BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, CONTENTS,
-    CONTENTS_BYTES_MAX, Contents, ENTRY_BYTES_MAX, EXTRAS, FORMAT, OCI_INDEX, OCI_LAYOUT, ROLES,
+    CONTENTS_BYTES_MAX, Contents, ENTRY_BYTES_MAX, FORMAT, OCI_INDEX, OCI_LAYOUT, ROLES,
 };
 use skep_artifact::digest::Digest;
 use skep_artifact::json;
@@ -22,7 +22,6 @@ enum Place {
     Oci,
     Blob(Digest),
     Role(Namespace),
-    Extra(String),
 }
 
 /// Reads a bundle into a folder beside it, which goes when the archive is dropped.
@@ -43,7 +42,6 @@ pub(crate) fn read(path: &Path) -> Result<Archive, ArchiveError> {
     let mut archive = Archive {
         packages: Vec::new(),
         roles: BTreeMap::new(),
-        extras: BTreeMap::new(),
         blobs: BTreeMap::new(),
         folder,
     };
@@ -55,6 +53,15 @@ pub(crate) fn read(path: &Path) -> Result<Archive, ArchiveError> {
         }
         if !archive.roles.contains_key(package.name.namespace()) {
             return Err(missing(&format!("role file of {}", package.name.namespace())));
+        }
+        let said = package.attestations.iter().map(|attestation| attestation.content);
+        if let Some(digest) = said.chain(package.log).find(|d| !archive.blobs.contains_key(d)) {
+            return Err(missing(&format!(
+                "{} about {} {}",
+                digest.short(),
+                package.name,
+                package.version
+            )));
         }
     }
     Ok(archive)
@@ -99,7 +106,6 @@ impl Archive {
                 Place::Oci => {}
                 Place::Blob(digest) => self.keep(digest, &content)?,
                 Place::Role(namespace) => drop(self.roles.insert(namespace, content)),
-                Place::Extra(name) => drop(self.extras.insert(name, content)),
             }
         }
         Ok(contents)
@@ -122,7 +128,7 @@ impl Place {
         match self {
             Self::Contents => CONTENTS_BYTES_MAX as u64,
             Self::Oci | Self::Blob(_) => ENTRY_BYTES_MAX,
-            Self::Role(_) | Self::Extra(_) => MANIFEST_JSON_BYTES_MAX as u64,
+            Self::Role(_) => MANIFEST_JSON_BYTES_MAX as u64,
         }
     }
 }
@@ -138,14 +144,8 @@ fn place(name: &str) -> Option<Place> {
         let digest = format!("sha256:{hex}").parse::<Digest>().ok()?;
         return (digest.hex() == hex).then_some(Place::Blob(digest));
     }
-    if let Some(namespace) = name.strip_prefix(ROLES) {
-        return namespace.strip_suffix(".json")?.parse().ok().map(Place::Role);
-    }
-    let extra = name.strip_prefix(EXTRAS)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let fits =
-        (1..=100).contains(&extra.len()) && !extra.starts_with('.') && extra.chars().all(plain);
-    fits.then(|| Place::Extra(extra.to_owned()))
+    let namespace = name.strip_prefix(ROLES)?;
+    namespace.strip_suffix(".json")?.parse().ok().map(Place::Role)
 }
 
 fn read_contents(bytes: &[u8]) -> Result<Contents, ArchiveError> {

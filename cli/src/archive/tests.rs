@@ -6,14 +6,20 @@ use std::io::Write as _;
 use std::path::Path;
 
 fn filling() -> Filling {
-    let index = b"an index".to_vec();
-    let digest = Digest::of(&index);
+    let [index, proof, envelope] =
+        [&b"an index"[..], b"a proof", b"an envelope"].map(|bytes| (Digest::of(bytes), bytes));
     let name: PackageName = "acme/pass".parse().unwrap();
+    let attestation = ListedAttestation { media_type: "a/b".to_owned(), content: envelope.0 };
     Filling {
         roles: BTreeMap::from([(name.namespace().clone(), b"{}".to_vec())]),
-        packages: vec![Listed { name, version: semver::Version::new(1, 0, 0), index: digest }],
-        extras: BTreeMap::from([("root.json".to_owned(), b"[]".to_vec())]),
-        blobs: BTreeMap::from([(digest, index)]),
+        packages: vec![Listed {
+            name,
+            version: semver::Version::new(1, 0, 0),
+            index: index.0,
+            log: Some(proof.0),
+            attestations: vec![attestation],
+        }],
+        blobs: [index, proof, envelope].map(|(digest, bytes)| (digest, bytes.to_vec())).into(),
     }
 }
 
@@ -60,7 +66,6 @@ fn what_was_written_is_read_back_and_is_the_same_each_time() {
     let archive = read(&one).unwrap();
     assert_eq!(archive.packages, filling().packages);
     assert_eq!(archive.roles, filling().roles);
-    assert_eq!(archive.extras, filling().extras);
     let digest = archive.packages[0].index;
     assert_eq!(archive.get(&digest).unwrap(), b"an index");
     assert_eq!(archive.get(&Digest::of(b"other")), None);
@@ -78,9 +83,9 @@ fn names_that_lead_elsewhere_are_refused() {
         "blobs/sha512/00",
         "roles/../x.json",
         "roles/UPPER.json",
-        "trust/../x",
-        "trust/.hidden",
-        "trust/a/b",
+        "roles/a/b.json",
+        "roles/acme",
+        "trust/root.json",
         "skep-bundle.json/",
         "",
     ] {
@@ -108,7 +113,7 @@ fn links_devices_and_extensions_are_refused() {
         T::GNUSparse,
         T::Continuous,
     ] {
-        let bytes = [good(), entry("trust/x", kind, 0, b"")].concat();
+        let bytes = [good(), entry("roles/other.json", kind, 0, b"")].concat();
         let refused = read_bytes(&bytes).err();
         assert!(matches!(refused, Some(ArchiveError::Kind { .. })), "{kind:?}: {refused:?}");
     }
@@ -116,7 +121,7 @@ fn links_devices_and_extensions_are_refused() {
 
 #[test]
 fn what_is_too_much_is_refused_before_it_is_read() {
-    let bytes = [good(), entry("trust/x", tar::EntryType::Regular, 1 << 40, b"x")].concat();
+    let bytes = [good(), entry("roles/other.json", tar::EntryType::Regular, 1 << 40, b"x")].concat();
     let refused = read_bytes(&bytes).err();
     assert!(matches!(refused, Some(ArchiveError::EntryTooLarge { .. })), "{refused:?}");
     let folder = tempfile::tempdir().unwrap();
@@ -125,7 +130,7 @@ fn what_is_too_much_is_refused_before_it_is_read() {
     assert!(matches!(read(&path).err(), Some(ArchiveError::TooLarge)));
     let mut many = good();
     for number in 0..=BUNDLE_ENTRIES_MAX {
-        many.extend(entry(&format!("trust/{number}"), tar::EntryType::Regular, 0, b""));
+        many.extend(entry(&format!("roles/n{number}.json"), tar::EntryType::Regular, 0, b""));
     }
     assert!(matches!(read_bytes(&many).err(), Some(ArchiveError::TooManyEntries)));
 }
@@ -144,11 +149,11 @@ fn other_bytes_second_entries_and_what_is_missing_are_refused() {
     assert!(matches!(refused, Some(ArchiveError::Tar { .. })), "{refused:?}");
     assert!(read_bytes(b"PK\x03\x04 is no tar").is_err());
     assert!(matches!(read_bytes(&[0; 1024]).err(), Some(ArchiveError::Missing { .. })));
-    for lost in ["role", "index"] {
+    for lost in ["role", "an index", "a proof", "an envelope"] {
         let mut part = filling();
         match lost {
             "role" => part.roles.clear(),
-            _ => part.blobs.clear(),
+            blob => drop(part.blobs.remove(&Digest::of(blob.as_bytes()))),
         }
         let mut bytes = Vec::new();
         part.pack(&mut bytes).unwrap();

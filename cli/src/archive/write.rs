@@ -1,7 +1,7 @@
 //! Writing a bundle: the same contents give the same bytes. Refuses to know where they come from.
 
 use super::{
-    ArchiveError, BLOBS, CONTENTS, Contents, EXTRAS, FORMAT, Listed, OCI_INDEX, OCI_LAYOUT, ROLES,
+    ArchiveError, BLOBS, CONTENTS, Contents, FORMAT, Listed, OCI_INDEX, OCI_LAYOUT, ROLES,
 };
 use serde_json::{Value, json};
 use skep_artifact::digest::Digest;
@@ -16,7 +16,6 @@ use std::path::Path;
 pub(crate) struct Filling {
     pub packages: Vec<Listed>,
     pub roles: BTreeMap<Namespace, Vec<u8>>,
-    pub extras: BTreeMap<String, Vec<u8>>,
     pub blobs: BTreeMap<Digest, Vec<u8>>,
 }
 
@@ -47,9 +46,6 @@ impl Filling {
         put(&mut tar, OCI_INDEX, &serde_json::to_vec_pretty(&self.index())?)?;
         for (namespace, role) in &self.roles {
             put(&mut tar, &format!("{ROLES}{namespace}.json"), role)?;
-        }
-        for (name, bytes) in &self.extras {
-            put(&mut tar, &format!("{EXTRAS}{name}"), bytes)?;
         }
         for (digest, bytes) in &self.blobs {
             put(&mut tar, &format!("{BLOBS}{}", digest.hex()), bytes)?;

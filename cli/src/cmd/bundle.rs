@@ -3,9 +3,11 @@
 mod create;
 mod load;
 
-use crate::archive::{self, Archive};
+use crate::archive::{self, Archive, Listed};
+use crate::attesting::Said;
 use crate::bundle::Bundle;
 use crate::cmd::Session;
+use crate::exit::Ends;
 use crate::render::{paint, units};
 use crate::trusting::Trust;
 use anyhow::Context as _;
@@ -24,8 +26,8 @@ pub(crate) enum Command {
   skep bundle create skep/firewall@1.2 skep/flowlog --key skep-ed25519:oE…= --out bundle.tar
   skep bundle create acme/ratelimit@=1.4.2 --policy /etc/skep/policy.toml --out bundle.tar
 
-Takes the highest version in each range that is not yanked. Everything is verified first, as a node would.
-The file is an OCI image layout in a tar archive: skopeo and oras read it, too.")]
+Takes the highest version in each range that is not yanked, with its log proof and attestations. Everything is
+verified first, as a node would. The file is an OCI image layout in a tar archive: skopeo and oras read it, too.")]
     Create(create::Args),
     /// Check a bundle without a registry
     #[command(after_help = "Examples:
@@ -135,6 +137,7 @@ struct Opened {
 struct Proven {
     bundle: Bundle,
     package: VerifiedPackage,
+    attestations: Vec<Said>,
 }
 
 impl Opened {
@@ -146,16 +149,36 @@ impl Opened {
         let bar = session.out.progress("verifying", archive.packages.len() as u64);
         let mut packages = Vec::new();
         for listed in &archive.packages {
-            let mut bundle = Bundle::from_archive(&archive, listed)?;
-            let package = bundle.verify(&trust.policy, session.now()).with_context(|| {
+            packages.push(Proven::of(&archive, listed, &trust, session).with_context(|| {
                 format!("{} {} in the bundle is refused.", listed.name, listed.version)
-            })?;
-            bundle.complete(&package);
-            packages.push(Proven { bundle, package });
+            })?);
             bar.inc(1);
         }
         bar.finish_and_clear();
         Ok(Self { trust, packages })
+    }
+}
+
+impl Proven {
+    fn of(
+        archive: &Archive,
+        listed: &Listed,
+        trust: &Trust,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
+        let mut bundle = Bundle::from_archive(archive, listed)?;
+        bundle.see(&trust.policy)?;
+        let package = bundle.verify(&trust.policy, session.now())?;
+        bundle.complete(&package);
+        let mut attestations = Vec::new();
+        for said in &listed.attestations {
+            let content = archive.get(&said.content).unwrap_or_default();
+            let said = Said { media_type: said.media_type.clone(), content };
+            let refused = |why| Ends::refused("An attestation is refused.", why);
+            said.check(&bundle.wanted).map_err(refused)?;
+            attestations.push(said);
+        }
+        Ok(Self { bundle, package, attestations })
     }
 }
 

@@ -16,6 +16,10 @@ fn a_bundle_carries_packages_to_another_registry_and_nothing_changed_gets_in() {
     stage.publish("firewall").unwrap();
     stage.publish("flowlog").unwrap();
     let key = stage.publisher.public.as_str();
+    let sbom = here.write("sbom.json", r#"{"spdxVersion":"SPDX-2.3","name":"firewall"}"#).unwrap();
+    let signer = stage.publisher.argument().unwrap();
+    let attest = ["attest", "add", "skep/firewall", "--sbom", sbom.to_str().unwrap()];
+    here.skep(&[&attest[..], &["--key", signer]].concat()).unwrap();
     let file = here.file("bundle.tar");
     let path = file.to_str().unwrap();
     let packages = ["skep/firewall", "skep/flowlog@^0.1"];
@@ -33,6 +37,19 @@ fn a_bundle_carries_packages_to_another_registry_and_nothing_changed_gets_in() {
     let there = &elsewhere.operator;
     let shown = there.skep_json(&["bundle", "verify", path, "--key", key]).unwrap();
     assert_eq!(shown["packages"].as_array().unwrap().len(), 2);
+    // A policy that asks for the log is satisfied by the proofs that came along, and by those of no other log.
+    let log = here.skep(&["log", "key"]).unwrap();
+    for (log, code) in [(log.as_str(), 0), (there.skep(&["log", "key"]).unwrap().as_str(), 3)] {
+        let policy = format!(
+            "require-log = true\n{}\n[log]\nkey = \"{}\"\n",
+            stage.trusting_policy(),
+            log.trim()
+        );
+        let policy = there.write("policy.toml", &policy).unwrap();
+        let verify = ["bundle", "verify", path, "--policy", policy.to_str().unwrap()];
+        let said = there.try_skep(&verify).unwrap().expect_code(code).unwrap();
+        assert_eq!(code == 3, said.contains("transparency log"), "{said}");
+    }
     let said = there.try_skep(&["bundle", "load", path, "--key", key]).unwrap();
     assert!(said.expect_code(4).unwrap().contains("--claim"));
 
@@ -55,8 +72,12 @@ fn a_bundle_carries_packages_to_another_registry_and_nothing_changed_gets_in() {
     let receipts =
         there.skep_json(&["bundle", "load", path, "--key", key, "--claim"]).unwrap();
     assert_eq!(receipts[0]["added"].as_array().unwrap().len(), 2, "{receipts}");
+    assert_eq!(receipts[0]["attestations"], 2, "the document and the signed statement: {receipts}");
     let receipts = there.skep_json(&["bundle", "load", path, "--key", key]).unwrap();
     assert_eq!(receipts[0]["present"].as_array().unwrap().len(), 2, "{receipts}");
+    assert_eq!(receipts[0]["attestations"], 0, "{receipts}");
+    let verify = ["attest", "verify", "skep/firewall", "--type", "sbom", "--signer", key];
+    there.skep(&verify).unwrap();
 
     let pull = |operator: &skep_e2e::operator::Operator, out: &str| {
         operator.skep(&["pull", "skep/firewall@0.1.0", "--out", out, "--key", key]).unwrap();

@@ -1,6 +1,7 @@
 //! `skep bundle load`: what was verified goes into a registry, a namespace at a time.
 
 use super::{Opened, Proven};
+use crate::attesting;
 use crate::cmd::Session;
 use crate::exit::Ends;
 use crate::render::{paint, units};
@@ -8,7 +9,9 @@ use crate::uploading;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
 use skep_api::client::{Client, ClientError};
+use skep_api::reason::code;
 use skep_api::v1::adopt::{ADOPT_VERSIONS_MAX, AdoptReceipt, AdoptRequest, AdoptedVersion};
 use skep_api::v1::namespaces::ClaimNamespace;
 use skep_artifact::digest::Digest;
@@ -27,15 +30,46 @@ pub(super) async fn run(opened: &Opened, claim: bool, session: &Session) -> anyh
         registered(&client, namespace, opened, claim).await?;
     }
     upload(&client, &opened.packages, session).await?;
-    let mut receipts = Vec::new();
+    let mut loaded = Vec::new();
     for (namespace, packages) in by_namespace {
         for batch in packages.chunks(ADOPT_VERSIONS_MAX) {
             let receipt = client.adopt(namespace, &request(batch)).await;
             let failed = || format!("The packages of {namespace} were not taken over.");
-            receipts.push(receipt.with_context(failed)?);
+            let receipt = receipt.with_context(failed)?;
+            let attestations = attest(&client, batch).await?;
+            loaded.push(Loaded { receipt, attestations });
         }
     }
-    session.out.result(&receipts, || text(&receipts))
+    session.out.result(&loaded, || text(&loaded))
+}
+
+/// What came of a batch.
+#[derive(Serialize)]
+struct Loaded {
+    #[serde(flatten)]
+    receipt: AdoptReceipt,
+    /// Attestations that were not there before.
+    attestations: usize,
+}
+
+/// Hands in what is said about the packages; the registry looks at each as if it came from whoever made it.
+async fn attest(client: &Client, batch: &[&Proven]) -> anyhow::Result<usize> {
+    let mut added = 0;
+    for proven in batch {
+        for said in &proven.attestations {
+            let wanted = &proven.bundle.wanted;
+            let answer = attesting::hand_in(client, wanted, &said.media_type, &said.content).await;
+            let code = answer.as_ref().err().and_then(|error| error.downcast_ref::<ClientError>());
+            match code.and_then(ClientError::code) {
+                Some(code::ATTESTATION_EXISTS) => {}
+                _ => {
+                    answer?;
+                    added += 1;
+                }
+            }
+        }
+    }
+    Ok(added)
 }
 
 /// Makes sure that the registry knows the namespace, by claiming it when that was asked for.
@@ -58,10 +92,16 @@ async fn registered(
     }
     let rule = opened.trust.policy.namespace(namespace);
     let rule = rule.ok_or_else(|| Ends::refusal(format!("You trust no keys of {namespace}.")))?;
+    let Some(signers) = &rule.signers else {
+        return Err(Ends::usage(format!(
+            "Your policy leaves the keys of {namespace} to a trusted root, so there are none to register. Name them with --key."
+        ))
+        .into());
+    };
     let wish = ClaimNamespace {
         name: namespace.clone(),
-        keys: rule.signers.keys.clone(),
-        threshold: u32::try_from(rule.signers.threshold).unwrap_or(u32::MAX),
+        keys: signers.keys.clone(),
+        threshold: u32::try_from(signers.threshold).unwrap_or(u32::MAX),
     };
     client.claim_namespace(&wish).await?;
     Ok(())
@@ -101,9 +141,9 @@ fn request(batch: &[&Proven]) -> AdoptRequest {
     AdoptRequest { role, versions: batch.iter().map(version).collect() }
 }
 
-fn text(receipts: &[AdoptReceipt]) -> String {
+fn text(loaded: &[Loaded]) -> String {
     let mut text = String::new();
-    for receipt in receipts {
+    for Loaded { receipt, attestations } in loaded {
         text.push_str(&format!(
             "{} {} of {}  {}\n",
             paint::moss("Loaded"),
@@ -116,6 +156,10 @@ fn text(receipts: &[AdoptReceipt]) -> String {
         }
         for word in &receipt.present {
             text.push_str(&format!("  {} {word}\n", paint::dim("= here already:")));
+        }
+        if *attestations > 0 {
+            let count = units::plural(*attestations, "attestation", "attestations");
+            text.push_str(&format!("  + {count}\n"));
         }
     }
     text
