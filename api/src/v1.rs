@@ -6,6 +6,7 @@ pub mod attestations;
 pub mod audit;
 pub mod chains;
 pub mod drops;
+pub mod facets;
 pub mod life;
 pub mod log;
 pub mod maintenance;

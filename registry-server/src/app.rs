@@ -6,6 +6,7 @@ use crate::config::{Settings, Transport};
 use crate::control::{ControlError, Fleet};
 use crate::cosign::{CosignError, CosignKey};
 use crate::error::ApiError;
+use crate::facets::FacetMemory;
 use crate::faults::Faults;
 use crate::jobs;
 use crate::log::{Log, LogError};
@@ -113,6 +114,8 @@ pub struct Inner {
     pub uploads: Semaphore,
     /// What the OCI API looked up lately.
     pub lookups: Lookups,
+    /// What packages can be narrowed by, as it was counted lately.
+    pub facets: FacetMemory,
     /// Signs and checks the tokens of OCI clients.
     pub access_key: AccessKey,
     /// How clients reach this server; set before it answers.
@@ -203,6 +206,7 @@ impl App {
             people,
             uploads: Semaphore::new(UPLOADS_MAX),
             lookups: Lookups::default(),
+            facets: FacetMemory::default(),
             access_key,
             origin: OnceLock::new(),
             collecting: RwLock::default(),

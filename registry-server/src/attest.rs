@@ -63,6 +63,7 @@ struct Claim {
     media_type: &'static str,
     predicate_type: String,
     signed_by: Vec<String>,
+    series: Option<String>,
 }
 
 /// Adds an attestation to a version.
@@ -102,6 +103,7 @@ pub async fn attest(
         annotations: json!({ PREDICATE_ANNOTATION: claim.predicate_type }).to_string(),
         predicate_type: claim.predicate_type,
         signed_by: claim.signed_by,
+        series: claim.series,
         added_by: by,
         added_at: clock::now(),
     };
@@ -138,6 +140,7 @@ fn read(
         media_type,
         predicate_type: media_type.to_owned(),
         signed_by: Vec::new(),
+        series: None,
     };
     match media_type {
         SPDX_TYPE => document("spdxVersion", None).map(|()| plain(SPDX_TYPE)),
@@ -162,6 +165,7 @@ fn read(
                 media_type: DSSE_TYPE,
                 predicate_type,
                 signed_by,
+                series: statement.claimed_series(),
             })
         }
         other => Err(AttestError::MediaType { found: other.chars().take(100).collect() }),

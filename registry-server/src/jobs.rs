@@ -2,6 +2,7 @@
 
 pub mod collect_blobs;
 pub mod deliver_webhooks;
+pub mod fill_facets;
 pub mod scrub;
 pub mod trust;
 
@@ -75,6 +76,7 @@ pub fn spawn(app: &App) -> Jobs {
     });
     tracker.spawn(deliver(delivering));
     tracker.spawn(memory::watch(app.clone()));
+    tracker.spawn(fill(app.clone()));
     tracker.spawn(async move {
         // At once: the server may have been down for days.
         trust::run(&trusting).await;
@@ -83,6 +85,15 @@ pub fn spawn(app: &App) -> Jobs {
         }
     });
     Jobs { tracker }
+}
+
+/// Once: what is published from now on brings its facets along.
+async fn fill(app: App) {
+    match fill_facets::run(&app).await {
+        Ok(0) => {}
+        Ok(packages) => tracing::info!(packages, "{packages} packages can be narrowed by facets now"),
+        Err(error) => tracing::error!("packages cannot all be narrowed by facets: {error}"),
+    }
 }
 
 /// Removes uploads that nobody went on with.

@@ -16,6 +16,7 @@ pub mod config;
 pub mod control;
 pub mod cosign;
 pub mod error;
+pub mod facets;
 pub mod faults;
 pub mod jobs;
 pub mod life;

@@ -6,9 +6,9 @@ use crate::error;
 use crate::memory::remember;
 use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
-    accounts, adopt, agent, attestations, audit, blobs, cosign, documents, feeds, health, invites, life,
-    log, members, namespaces, nodes, oci, oidc, packages, policies, publishers, quotas, sessions,
-    tasks, tokens, tuf, uploads, web, webhooks,
+    accounts, adopt, agent, attestations, audit, blobs, cosign, documents, facets, feeds, health,
+    invites, life, log, members, namespaces, nodes, oci, oidc, packages, policies, publishers,
+    quotas, sessions, tasks, tokens, tuf, uploads, web, webhooks,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -123,6 +123,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(tuf::metadata))
         .routes(routes!(tuf::target))
         .routes(routes!(tuf::show))
+        .routes(routes!(facets::list))
         .routes(routes!(packages::list))
         .routes(routes!(packages::show))
         .routes(routes!(packages::show_version))

@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod cosign;
 pub mod documents;
 pub mod extract;
+pub mod facets;
 pub mod feeds;
 pub mod health;
 pub mod invites;

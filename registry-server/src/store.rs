@@ -10,6 +10,7 @@ mod connect;
 pub mod cosign;
 pub mod documents;
 pub mod export;
+pub mod facets;
 pub mod feeds;
 pub mod fleet_clock;
 pub mod import;

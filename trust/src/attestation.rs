@@ -253,11 +253,7 @@ impl VerifiedOnRule {
         let statements = rule.verify(wanted, envelopes)?;
         let accepted: Vec<String> = statements
             .into_iter()
-            .filter_map(|statement| serde_json::from_value(statement.predicate).ok())
-            .filter(|on: &VerifiedOn| {
-                on.accepted && !on.programs.is_empty() && on.programs.iter().all(|p| p.accepted)
-            })
-            .map(|on| series_of(&on.kernel))
+            .filter_map(|statement| accepted_series(statement.predicate))
             .collect();
         let own = [series_of(kernel)];
         let wanted = if self.series.is_empty() { &own[..] } else { &self.series };
@@ -266,6 +262,13 @@ impl VerifiedOnRule {
             None => Ok(()),
         }
     }
+}
+
+/// The kernel series on which every program was accepted, if the predicate says so.
+fn accepted_series(predicate: serde_json::Value) -> Option<String> {
+    let on: VerifiedOn = serde_json::from_value(predicate).ok()?;
+    let all = on.accepted && !on.programs.is_empty() && on.programs.iter().all(|p| p.accepted);
+    all.then(|| series_of(&on.kernel))
 }
 
 /// The series of a kernel release: `6.1` of `6.1.0-18-amd64`.
@@ -320,6 +323,12 @@ impl UnverifiedStatement {
     /// Who it says signed it.
     pub fn claimed_signers(&self) -> Vec<KeyId> {
         self.envelope.claimed_signers()
+    }
+
+    /// The kernel series on which it says every program was accepted, when that is what it is about.
+    pub fn claimed_series(&self) -> Option<String> {
+        let about = self.statement.predicate_type == VERIFIED_ON;
+        about.then(|| accepted_series(self.statement.predicate.clone())).flatten()
     }
 
     /// Whether one of its subjects is this content.

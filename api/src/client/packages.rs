@@ -1,6 +1,7 @@
 //! Browsing, uploading, publishing and downloading packages. Refuses to know what is verified afterwards.
 
 use super::{ANSWER_BYTES_MAX, Client, ClientError, encode};
+use crate::v1::facets::Facets;
 use crate::v1::packages::{
     PackageDetail, PackagePage, PackageQuery, PublishReceipt, PublishRequest, VersionDetail,
 };
@@ -10,6 +11,16 @@ use skep_artifact::digest::Digest;
 use skep_artifact::name::PackageName;
 
 impl Client {
+    /// What the packages that a query finds can be narrowed by further.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn facets(&self, query: &PackageQuery) -> Result<Facets, ClientError> {
+        let request = self.request(Method::GET, "/v1/facets").query(query);
+        let response = self.send(request).await?;
+        self.json(response, ANSWER_BYTES_MAX).await
+    }
+
     /// Lists or searches packages.
     ///
     /// # Errors

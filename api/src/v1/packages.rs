@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use skep_artifact::digest::Digest;
 use skep_artifact::hook::Hook;
 use skep_artifact::name::PackageName;
-use skep_artifact::object::ObjectFacts;
+use skep_artifact::object::{KernelVersion, ObjectFacts};
 
 /// Most packages in one page of a listing: a page of 100 stays under 64 KiB.
 pub const PAGE_MAX: u32 = 100;
@@ -62,6 +62,31 @@ pub struct PackageQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
     pub hook: Option<Hook>,
+    /// Only packages with a program of this type, like `xdp` or `kprobe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_type: Option<String>,
+    /// Only packages that run on this kernel release, like `5.15`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
+    pub kernel: Option<KernelVersion>,
+    /// Only packages with objects for this machine, like `amd64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// Only packages under this licence, as SPDX writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Only packages of this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Only packages that somebody attested to load on this kernel series, like `6.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_on: Option<String>,
+    /// Only packages that the key with this id signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// Only packages of this category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// 1 to [`PAGE_MAX`]; [`PAGE_DEFAULT`] when left out.

@@ -2,6 +2,7 @@
 
 use crate::render::table::{Cell, layout};
 use crate::render::{facts, life, paint, units};
+use skep_api::v1::facets::{FacetValue, Facets};
 use skep_api::v1::namespaces::NamespaceInfo;
 use skep_api::v1::packages::{
     PackageDetail, PackagePage, PackageSummary, PublishReceipt, VersionDetail, VersionSummary,
@@ -26,6 +27,27 @@ pub(crate) fn page(page: &PackagePage, now: i64) -> String {
             page.packages.len(),
             units::count(page.total)
         );
+    }
+    text
+}
+
+/// By what the packages found can be narrowed further.
+pub(crate) fn facets(facets: &Facets) -> String {
+    let mut text = format!(
+        "{} can be narrowed by:\n",
+        units::plural(usize::try_from(facets.packages).unwrap_or(usize::MAX), "package", "packages")
+    );
+    for facet in &facets.facets {
+        let flag = format!("--{}", facet.name.as_str().replace('_', "-"));
+        let _ = writeln!(text, "\n{}", paint::bold(&flag));
+        let row = |value: &FacetValue| {
+            vec![Cell::new(&value.value), Cell::number(units::count(value.packages))]
+        };
+        let rows: Vec<Vec<Cell>> = facet.values.iter().map(row).collect();
+        text.push_str(&layout(&rows, 2));
+        if facet.more > 0 {
+            let _ = writeln!(text, "  {}", paint::dim(&format!("and {} more", facet.more)));
+        }
     }
     text
 }

@@ -77,6 +77,7 @@ impl SearchState {
             hook: self.hook,
             after: some(&self.after),
             limit: Some(CARDS_PER_PAGE),
+            ..PackageQuery::default()
         }
     }
 

@@ -7,6 +7,7 @@ use crate::audit::{Event, record};
 use crate::auth::Publisher;
 use crate::error::{ApiError, RequestError};
 use crate::publish;
+use crate::store::facets::Filters;
 use crate::store::listing::{Cursor, Listing, Words};
 use crate::webhooks::announce;
 use axum::Json;
@@ -14,6 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use skep_api::reason::ErrorBody;
 use skep_api::v1::audit::action;
+use skep_api::v1::facets::FacetName;
 use skep_api::v1::packages::{
     PAGE_DEFAULT, PAGE_MAX, PackageDetail, PackagePage, PackageQuery, PublishReceipt,
     PublishRequest, VersionDetail,
@@ -43,18 +45,40 @@ pub async fn list(
             Some(cursor)
         }
     };
-    let asked = query.q.as_deref().map(str::trim).filter(|q| !q.is_empty());
-    let words = asked.and_then(Words::parse);
-    if asked.is_some() && words.is_none() {
+    let Ok(words) = words(&query) else {
         return Ok(Json(PackagePage { packages: Vec::new(), next: None, total: 0 }));
-    }
-    let page = app.store.list(&Listing { words, hook: query.hook, after, limit }).await?;
+    };
+    let page = app.store.list(&Listing { words, filters: filters(query), after, limit }).await?;
     let mut packages = page.packages;
     for summary in &mut packages {
         summary.installs = app.fleet.installs(&summary.name);
     }
     let next = page.next.map(Cursor::to_text);
     Ok(Json(PackagePage { packages, next, total: page.total }))
+}
+
+/// Text in which nothing can be looked for: it is in no package.
+pub(super) struct Unfindable;
+
+pub(super) fn words(query: &PackageQuery) -> Result<Option<Words>, Unfindable> {
+    let asked = query.q.as_deref().map(str::trim).filter(|q| !q.is_empty());
+    asked.map(|text| Words::parse(text).ok_or(Unfindable)).transpose()
+}
+
+pub(super) fn filters(query: PackageQuery) -> Filters {
+    let exact = [
+        (FacetName::Hook, query.hook.map(|hook| hook.to_string())),
+        (FacetName::ProgramType, query.program_type),
+        (FacetName::Arch, query.arch),
+        (FacetName::License, query.license),
+        (FacetName::Namespace, query.namespace),
+        (FacetName::VerifiedOn, query.verified_on),
+        (FacetName::SignedBy, query.signed_by),
+        (FacetName::Category, query.category),
+    ];
+    let given = exact.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let said = given.filter(|(_, value)| !value.is_empty());
+    Filters { exact: said.collect(), kernel: query.kernel }
 }
 
 /// One package with its versions

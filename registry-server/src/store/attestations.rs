@@ -1,7 +1,7 @@
 //! What is said about versions. Refuses to know signatures and documents: what it is given was checked.
 
 use super::log::append;
-use super::{Change, Store, StoreError, digest, failed, from_json, signed, to_json, unsigned};
+use super::{Change, Store, StoreError, digest, facets, failed, from_json, signed, to_json, unsigned};
 use skep_api::v1::attestations::Attestation;
 use skep_artifact::digest::Digest;
 use skep_artifact::log::{Entry, Event};
@@ -24,6 +24,8 @@ pub struct NewAttestation {
     pub signed_by: Vec<String>,
     pub added_by: String,
     pub added_at: i64,
+    /// The kernel series it says every program was accepted on.
+    pub series: Option<String>,
 }
 
 /// Why an attestation did not become visible.
@@ -117,6 +119,9 @@ impl Store {
         };
         let log_index = append(&mut change, &Entry { at: new.added_at, event }).await?;
         put_row(&mut change, version, new, log_index).await?;
+        if let Some(series) = &new.series {
+            facets::add_series(&mut change, version, series).await?;
+        }
         change.commit().await.map_err(failed("commit an attestation"))?;
         Ok(Attestation {
             content: new.content,
@@ -202,8 +207,8 @@ async fn put_row(
     log_index: u64,
 ) -> Result<(), StoreError> {
     let put = "INSERT INTO attestations (version_id, content, manifest, media_type, \
-         predicate_type, signed_by, size_bytes, added_by, added_at, log_position) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+         predicate_type, signed_by, size_bytes, added_by, added_at, log_position, series) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     sqlx::query(put)
         .bind(version)
         .bind(&new.content.as_bytes()[..])
@@ -215,6 +220,7 @@ async fn put_row(
         .bind(&new.added_by)
         .bind(new.added_at)
         .bind(signed("log index", log_index)?)
+        .bind(&new.series)
         .execute(&mut **change)
         .await
         .map_err(failed("write an attestation"))?;

@@ -3,17 +3,21 @@
 use super::packages::PackageRow;
 pub use super::search_index::Words;
 use super::sql::Sql;
+use super::facets::{Filters, Narrowed};
 use super::{Dialect, Store, StoreError, failed, search_index, unsigned};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use skep_api::v1::packages::PackageSummary;
-use skep_artifact::hook::Hook;
+
+/// Up to so many packages that pass every filter are sorted by time; more are met soon enough on a walk through all,
+/// the newest first.
+const SORTED_MAX: i64 = 2_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
     pub words: Option<Words>,
-    pub hook: Option<Hook>,
+    pub filters: Filters,
     pub after: Option<Cursor>,
     pub limit: u32,
 }
@@ -77,15 +81,26 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn list(&self, listing: &Listing) -> Result<Page, StoreError> {
-        let mut rows: Vec<ListedRow> = page(self.dialect, listing)
-            .rows()
-            .fetch_all(&self.read)
-            .await
-            .map_err(failed("list packages"))?;
-        let total = match rows.first() {
-            Some(row) => row.total,
-            None => {
-                let count = count(self.dialect, listing);
+        let Some(narrowed) = listing.filters.narrow(self).await? else {
+            return Ok(Page { packages: Vec::new(), next: None, total: 0 });
+        };
+        let (source, known) = match &listing.words {
+            Some(words) => (Source::Words(words), None),
+            None if narrowed.is_empty() => (Source::All, None),
+            None => match narrowed.count(self).await? {
+                few if few <= SORTED_MAX => (Source::Few, Some(few)),
+                many => (Source::All, Some(many)),
+            },
+        };
+        let asked = Asked { listing, narrowed: &narrowed, source, dialect: self.dialect };
+        let page = asked.page(known).rows();
+        let mut rows: Vec<ListedRow> =
+            page.fetch_all(&self.read).await.map_err(failed("list packages"))?;
+        let total = match (known, rows.first()) {
+            (Some(total), _) => total,
+            (None, Some(row)) => row.total,
+            (None, None) => {
+                let count = asked.count();
                 count.scalar().fetch_one(&self.read).await.map_err(failed("count packages"))?
             }
         };
@@ -99,63 +114,96 @@ impl Store {
     }
 }
 
-fn count(dialect: Dialect, listing: &Listing) -> Sql {
-    let mut count = Sql::new("SELECT count(*) ");
-    push_matching(&mut count, dialect, listing);
-    count
+/// Where the rows of a page come from.
+enum Source<'l> {
+    /// From what words find, looked for once.
+    Words(&'l Words),
+    /// From what the filters leave, which is little.
+    Few,
+    /// From a walk in the order of an index: quicker than sorting.
+    All,
 }
 
-/// Rows of a page, each with the total beside it. What words find is looked for once; without words
-/// the page comes in the order of an index, and counting all is quicker than sorting them.
-fn page(dialect: Dialect, listing: &Listing) -> Sql {
-    let mut select = Sql::default();
-    if listing.words.is_some() {
-        select.push("WITH found AS MATERIALIZED (SELECT p.id, m.rank ");
-        push_matching(&mut select, dialect, listing);
-        select.push(") ");
-    }
-    select.push(
-        "SELECT p.id, m.rank, p.name, p.version, p.description, p.license, p.hooks, \
-         p.lowest_kernel, p.signed_by, p.published_at, p.deprecated, p.deprecated_for, ",
-    );
-    if listing.words.is_some() {
-        select.push("(SELECT count(*) FROM found) AS total FROM found m JOIN packages p ON p.id = m.id WHERE 1 = 1");
-    } else {
-        select.push("(SELECT count(*) ");
-        push_matching(&mut select, dialect, listing);
-        select.push(") AS total ");
-        push_matching(&mut select, dialect, listing);
-    }
-    if let Some(after) = listing.after {
-        select.push(" AND (m.rank, -p.published_at, -p.id) > (").bind(after.rank);
-        select.push(", ").bind(-after.published_at).push(", ").bind(-after.id).push(")");
-    }
-    // One more than asked for tells whether there is a next page.
-    select.push(" ORDER BY m.rank, p.published_at DESC, p.id DESC LIMIT ");
-    select.bind(i64::from(listing.limit) + 1);
-    select
+/// A listing on its way to become a statement.
+struct Asked<'l> {
+    listing: &'l Listing,
+    narrowed: &'l Narrowed,
+    source: Source<'l>,
+    dialect: Dialect,
 }
 
-/// `FROM … WHERE …`: what both the page and its total are made of.
-fn push_matching(sql: &mut Sql, dialect: Dialect, listing: &Listing) {
-    match &listing.words {
-        Some(words) => {
-            sql.push("FROM ");
-            search_index::push_matches(sql, dialect, words);
-            sql.push(" m JOIN packages p ON p.id = m.id WHERE p.tombstone IS NULL");
-        }
-        None => {
-            sql.push(
-                "FROM packages p CROSS JOIN (SELECT CAST(0.0 AS DOUBLE PRECISION) AS rank) m \
-                 WHERE p.tombstone IS NULL",
-            );
-        }
+impl Asked<'_> {
+    fn count(&self) -> Sql {
+        let mut count = Sql::new("SELECT count(*) ");
+        self.push_matching(&mut count);
+        count
     }
-    if let Some(hook) = listing.hook {
-        sql.push(
-            " AND EXISTS (SELECT 1 FROM package_hooks h WHERE h.package_id = p.id AND h.hook = ",
+
+    /// Rows of a page, each with the total beside it.
+    fn page(&self, known: Option<i64>) -> Sql {
+        let mut select = Sql::default();
+        let walk = matches!(self.source, Source::All);
+        if !walk {
+            select.push("WITH found AS MATERIALIZED (SELECT p.id, m.rank ");
+            self.push_matching(&mut select);
+            select.push(") ");
+        }
+        select.push(
+            "SELECT p.id, m.rank, p.name, p.version, p.description, p.license, p.hooks, \
+             p.lowest_kernel, p.signed_by, p.published_at, p.deprecated, p.deprecated_for, ",
         );
-        sql.bind(hook.to_string()).push(")");
+        match known {
+            Some(total) => {
+                select.push("CAST(").bind(total).push(" AS BIGINT)");
+            }
+            None if walk => {
+                select.push("(SELECT count(*) ");
+                self.push_matching(&mut select);
+                select.push(")");
+            }
+            None => {
+                select.push("(SELECT count(*) FROM found)");
+            }
+        }
+        select.push(" AS total ");
+        if walk {
+            self.push_matching(&mut select);
+        } else {
+            select.push("FROM found m JOIN packages p ON p.id = m.id WHERE 1 = 1");
+        }
+        if let Some(after) = self.listing.after {
+            select.push(" AND (m.rank, -p.published_at, -p.id) > (").bind(after.rank);
+            select.push(", ").bind(-after.published_at).push(", ").bind(-after.id).push(")");
+        }
+        // One more than asked for tells whether there is a next page.
+        select.push(" ORDER BY m.rank, p.published_at DESC, p.id DESC LIMIT ");
+        select.bind(i64::from(self.listing.limit) + 1);
+        select
+    }
+
+    /// `FROM … WHERE …`: what both the page and its total are made of.
+    fn push_matching(&self, sql: &mut Sql) {
+        match &self.source {
+            Source::Words(words) => {
+                sql.push("FROM ");
+                search_index::push_matches(sql, self.dialect, words);
+                sql.push(" m JOIN packages p ON p.id = m.id WHERE p.tombstone IS NULL");
+            }
+            Source::Few => {
+                sql.push("FROM (SELECT f.id, CAST(0.0 AS DOUBLE PRECISION) AS rank FROM (");
+                self.narrowed.push_found(sql);
+                // What is deleted has no facets.
+                sql.push(") f) m JOIN packages p ON p.id = m.id WHERE 1 = 1");
+                return;
+            }
+            Source::All => {
+                sql.push(
+                    "FROM packages p CROSS JOIN (SELECT CAST(0.0 AS DOUBLE PRECISION) AS rank) m \
+                     WHERE p.tombstone IS NULL",
+                );
+            }
+        }
+        self.narrowed.push_conditions(sql, "p.id");
     }
 }
 

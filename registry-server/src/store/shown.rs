@@ -2,11 +2,12 @@
 //! signatures and ELF files: everything here was verified when it was published.
 
 use super::search_index::{self, SearchTexts};
-use super::{Change, StoreError, failed, from_json, parsed, to_json};
+use super::{Change, StoreError, facets, failed, from_json, parsed, to_json};
+use skep_api::v1::facets::FacetName;
 use skep_artifact::hook::Hook;
 use skep_artifact::manifest::Manifest;
 use skep_artifact::name::{PackageName, Version};
-use skep_artifact::object::ObjectFacts;
+use skep_artifact::object::{ObjectFacts, ProgramKind};
 
 /// What listings and searches show and look through.
 pub struct Shown {
@@ -15,15 +16,26 @@ pub struct Shown {
     pub hooks: Vec<Hook>,
     pub lowest_kernel: Option<String>,
     pub keywords: Vec<String>,
+    /// By what it can be narrowed, beside what the package's own row says.
+    pub facets: Vec<(FacetName, String)>,
 }
 
 impl Shown {
     /// What is shown of a version, from its manifest and the facts of its objects.
     pub fn of<'f>(manifest: &Manifest, facts: impl IntoIterator<Item = &'f ObjectFacts>) -> Self {
         let info = &manifest.package;
-        let programs = facts.into_iter().flat_map(|facts| &facts.programs);
-        let lowest = programs.filter_map(|program| program.lowest_kernel).max();
+        let programs: Vec<_> = facts.into_iter().flat_map(|facts| &facts.programs).collect();
+        let lowest = programs.iter().filter_map(|program| program.lowest_kernel).max();
+        let archs = manifest.objects.iter().flat_map(|object| &object.arch);
+        let hooks = manifest.hooks().into_iter().map(|hook| (FacetName::Hook, hook.to_string()));
+        let kinds = programs.iter().filter_map(|program| word(&program.kind));
+        let facets = hooks
+            .chain(kinds.map(|kind| (FacetName::ProgramType, kind)))
+            .chain(archs.map(|arch| (FacetName::Arch, arch.to_string())))
+            .chain(info.categories.iter().map(|category| (FacetName::Category, category.clone())))
+            .collect();
         Self {
+            facets,
             description: info.description.clone(),
             license: info.license.clone(),
             hooks: manifest.hooks(),
@@ -31,6 +43,11 @@ impl Shown {
             keywords: info.keywords.iter().chain(&info.categories).cloned().collect(),
         }
     }
+}
+
+/// A program type as JSON writes it.
+fn word(kind: &ProgramKind) -> Option<String> {
+    serde_json::to_value(kind).ok()?.as_str().map(str::to_owned)
 }
 
 /// Whether a listing should show `candidate` rather than `current`: the higher one, and a finished
@@ -89,10 +106,7 @@ async fn show(
         .fetch_one(&mut **change)
         .await
         .map_err(failed("look a version up"))?;
-    let manifest = Manifest::from_canonical_json(kept.manifest.as_bytes())
-        .map_err(|e| StoreError::Corrupt { what: "manifest", reason: e.to_string() })?;
-    let facts: Vec<ObjectFacts> = from_json("facts", &kept.facts)?;
-    let shown = Shown::of(&manifest, &facts);
+    let shown = read(&kept.manifest, &kept.facts)?;
     let show = "UPDATE packages SET version = $1, description = $2, license = $3, hooks = $4, \
          lowest_kernel = $5, signed_by = $6, published_at = $7 WHERE id = $8";
     sqlx::query(show)
@@ -131,12 +145,34 @@ pub(super) async fn put_search(
         description: shown.description.clone(),
         keywords: shown.keywords.join(" "),
     };
-    search_index::put(change, id, &texts).await
+    search_index::put(change, id, &texts).await?;
+    facets::put(change, id, &shown.facets).await
+}
+
+/// Writes the facets of a package by the version it shows; a deleted one has none.
+pub(super) async fn refacet(change: &mut Change, package: i64) -> Result<(), StoreError> {
+    let select = "SELECT v.manifest, v.facts FROM packages p JOIN versions v \
+         ON v.package_id = p.id AND v.version = p.version WHERE p.id = $1 AND p.tombstone IS NULL";
+    let kept: Option<(String, String)> = sqlx::query_as(select)
+        .bind(package)
+        .fetch_optional(&mut **change)
+        .await
+        .map_err(failed("look a version up"))?;
+    let Some((manifest, facts)) = kept else { return facets::mark(change, package).await };
+    facets::put(change, package, &read(&manifest, &facts)?.facets).await
+}
+
+fn read(manifest: &str, facts: &str) -> Result<Shown, StoreError> {
+    let manifest = Manifest::from_canonical_json(manifest.as_bytes())
+        .map_err(|e| StoreError::Corrupt { what: "manifest", reason: e.to_string() })?;
+    let facts: Vec<ObjectFacts> = from_json("facts", facts)?;
+    Ok(Shown::of(&manifest, &facts))
 }
 
 /// Takes a package out of everything that is looked through.
 pub(super) async fn forget(change: &mut Change, id: i64) -> Result<(), StoreError> {
     forget_hooks(change, id).await?;
+    facets::forget(change, id).await?;
     search_index::forget(change, id).await
 }
 

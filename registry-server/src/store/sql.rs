@@ -25,6 +25,14 @@ impl Sql {
         self
     }
 
+    /// Goes on with a list of numbers: digits and commas, whoever chose them.
+    pub(super) fn push_numbers(&mut self, numbers: &[i64]) -> &mut Self {
+        for (place, number) in numbers.iter().enumerate() {
+            let _ = write!(self.text, "{}{number}", if place == 0 { "" } else { ", " });
+        }
+        self
+    }
+
     /// Goes on with a value.
     pub(super) fn bind<T>(&mut self, value: T) -> &mut Self
     where
@@ -62,7 +70,8 @@ mod tests {
     fn values_are_numbered_in_the_order_they_come() {
         let mut sql = Sql::new("SELECT a FROM b WHERE c = ");
         sql.bind("x".to_owned()).push(" AND d > ").bind(7_i64);
-        assert_eq!(sql.text, "SELECT a FROM b WHERE c = $1 AND d > $2");
+        sql.push(" AND e IN (").push_numbers(&[3, -4]).push(")");
+        assert_eq!(sql.text, "SELECT a FROM b WHERE c = $1 AND d > $2 AND e IN (3, -4)");
         assert_eq!(sql.values.len(), 2);
     }
 }

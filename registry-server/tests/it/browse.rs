@@ -50,7 +50,8 @@ async fn pages_follow_each_other_without_gap_or_repetition() {
     for q in [None, Some("pass".to_owned())] {
         let (mut after, mut seen) = (None, Vec::new());
         loop {
-            let query = PackageQuery { q: q.clone(), after, limit: Some(3), hook: None };
+            let query =
+                PackageQuery { q: q.clone(), after, limit: Some(3), ..PackageQuery::default() };
             let page = world.anonymous().packages(&query).await.unwrap();
             assert_eq!(page.total, 7);
             seen.extend(page.packages.iter().map(|p| p.name.to_string()));

@@ -51,6 +51,19 @@ impl Database {
         }
     }
 
+    /// Does something behind the back of a registry that is stopped.
+    pub(crate) async fn execute(&self, data: &Path, statements: &[&'static str]) {
+        use sqlx::Connection as _;
+        sqlx::any::install_default_drivers();
+        let file = || format!("sqlite://{}", data.join("registry.sqlite").display());
+        let url = self.url().unwrap_or_else(file);
+        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        for statement in statements {
+            sqlx::query(*statement).execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+
     pub(crate) fn place(&self, data: &Path) -> Place {
         self.url().map_or_else(|| Place::in_folder(data), Place::Postgres)
     }

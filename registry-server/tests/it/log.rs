@@ -103,6 +103,51 @@ async fn a_publish_is_answered_with_its_proof_and_every_version_has_one() {
 }
 
 #[tokio::test]
+async fn versions_that_are_older_than_the_log_are_put_into_it_at_start_in_their_order() {
+    let world = World::start().await;
+    let publisher = Publisher::new(&world, "acme").await;
+    let packages = [("acme/pass", "1.0.0"), ("acme/drop", "1.0.0"), ("acme/pass", "1.1.0")]
+        .map(|(name, version)| Package::new(name, version));
+    for package in &packages {
+        publisher.publish(package).await.unwrap();
+    }
+    // As a registry that had no log left it.
+    let stopped = world.stop().await;
+    let forget = [
+        "UPDATE versions SET log_position = NULL",
+        "DELETE FROM log_hashes",
+        "DELETE FROM log_entries",
+        "UPDATE log_state SET size = 0",
+    ];
+    stopped.database.execute(&stopped.data(), &forget).await;
+    let mut world = World::go_on(stopped).await;
+    for _ in 0..2 {
+        let anyone = world.anonymous();
+        let (checkpoint, entries) = whole_log(&anyone).await;
+        assert_eq!((checkpoint.size(), entries.len()), (3, 3), "each once, whatever starts again");
+        let policy = policy(&anyone).await;
+        for (at, package) in (0..).zip(&packages) {
+            let query = CheckpointQuery::default();
+            let proof = anyone.log_proof(&package.name, &package.version, &query).await.unwrap();
+            assert_eq!(proof.index, at);
+            let Event::Publish { package: name, version, index, role, signed_by, .. } =
+                verify(&policy, &proof).event
+            else {
+                panic!("no publish")
+            };
+            assert_eq!((name, version), (package.name.clone(), package.version.clone()));
+            assert_eq!((index, role), (package.index(), None));
+            assert_eq!(signed_by, [publisher.key.public().key_id()]);
+        }
+        world = world.restart().await;
+    }
+    // And the next one goes behind them.
+    let publisher = Publisher::of(&world, &publisher);
+    let receipt = publisher.publish(&Package::new("acme/pass", "1.2.0")).await.unwrap();
+    assert_eq!(receipt.log.index, 3);
+}
+
+#[tokio::test]
 async fn tiles_are_those_of_the_specification_and_never_change() {
     let world = World::start().await;
     let admin = world.admin();

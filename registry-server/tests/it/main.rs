@@ -13,6 +13,7 @@ mod browse;
 mod cluster;
 mod cosign;
 mod durability;
+mod facets;
 mod fleet;
 mod issuer;
 mod life;

@@ -228,6 +228,13 @@ impl Publisher {
         Self { client: client(address, Some(&secret)), namespace, key, secret }
     }
 
+    /// The same person at a server that started again.
+    pub(crate) fn of(world: &World, before: &Self) -> Self {
+        let client = world.client(Some(&before.secret));
+        let (namespace, key) = (before.namespace.clone(), before.key.clone());
+        Self { client, namespace, key, secret: before.secret.clone() }
+    }
+
     pub(crate) async fn upload(&self, blobs: &PackageBlobs) -> Result<(), ClientError> {
         for blob in blobs.all() {
             let (body, len) = (blob.bytes.clone(), blob.bytes.len() as u64);
@@ -287,6 +294,17 @@ impl Package {
     }
 
     pub(crate) fn described(name: &str, version: &str, description: &str) -> Self {
+        Self::written(name, version, description, "keywords = [\"sample\"]", "\"amd64\", \"arm64\"")
+    }
+
+    /// With these further words about the package, for these machines.
+    pub(crate) fn written(
+        name: &str,
+        version: &str,
+        description: &str,
+        more: &str,
+        arch: &str,
+    ) -> Self {
         let text = format!(
             r#"
 [package]
@@ -295,10 +313,10 @@ version = "{version}"
 license = "GPL-2.0-only"
 description = "{description}"
 readme = "README.md"
-keywords = ["sample"]
+{more}
 [[object]]
 path = "pass.bpf.o"
-arch = ["amd64", "arm64"]
+arch = [{arch}]
 [[program]]
 name = "pass_all"
 type = "xdp"
