@@ -5,6 +5,7 @@ use crate::clock;
 use crate::config::{Settings, Transport};
 use crate::control::{ControlError, Fleet};
 use crate::cosign::{CosignError, CosignKey};
+use crate::downloads::Downloads;
 use crate::error::ApiError;
 use crate::facets::FacetMemory;
 use crate::faults::Faults;
@@ -114,6 +115,8 @@ pub struct Inner {
     pub uploads: Semaphore,
     /// What the OCI API looked up lately.
     pub lookups: Lookups,
+    /// Downloads that are not written down yet.
+    pub downloads: Downloads,
     /// What packages can be narrowed by, as it was counted lately.
     pub facets: FacetMemory,
     /// Signs and checks the tokens of OCI clients.
@@ -206,6 +209,7 @@ impl App {
             people,
             uploads: Semaphore::new(UPLOADS_MAX),
             lookups: Lookups::default(),
+            downloads: Downloads::default(),
             facets: FacetMemory::default(),
             access_key,
             origin: OnceLock::new(),
@@ -365,6 +369,7 @@ impl Bound {
         self.app.stopping.cancel();
         jobs.wait().await;
         self.app.fleet.flush().await?;
+        self.app.downloads.flush(&self.app.store, clock::now()).await?;
         self.app.store.close().await;
         Ok(())
     }

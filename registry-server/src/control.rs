@@ -4,12 +4,13 @@
 
 pub mod documents;
 mod enrol;
+mod installs;
 mod loaded;
 mod offers;
 mod replicas;
 
 use crate::clock;
-use crate::live::{Desired, Node, Offer, PackageChange};
+use crate::live::{Desired, Node, Offer};
 use crate::secret::{NoRandomness, SecretHash};
 use crate::server_key::ServerKey;
 use crate::store::fleet_clock::FleetStamp;
@@ -270,24 +271,6 @@ impl Fleet {
         if let Some(change) = node.reported(report, clock::now()) {
             self.count_installs(&change);
         }
-    }
-
-    fn count_installs(&self, PackageChange { before, after }: &PackageChange) {
-        let mut installs = write(&self.installs);
-        for gone in before.difference(after) {
-            let left = installs.get(gone).copied().unwrap_or(0).saturating_sub(1);
-            installs.insert(gone.clone(), left);
-        }
-        for new in after.difference(before) {
-            *installs.entry(new.clone()).or_default() += 1;
-        }
-    }
-
-    /// Nodes that run a package by their last report.
-    #[must_use]
-    pub fn installs(&self, package: &PackageName) -> u64 {
-        let installs = self.installs.read().unwrap_or_else(PoisonError::into_inner);
-        installs.get(package).copied().unwrap_or(0)
     }
 
     /// The node with this credential.

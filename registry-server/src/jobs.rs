@@ -49,6 +49,10 @@ pub fn spawn(app: &App) -> Jobs {
             if let Err(error) = flushing.fleet.flush().await {
                 tracing::error!("what nodes said could not be written: {error}");
             }
+            let downloads = flushing.downloads.flush(&flushing.store, crate::clock::now());
+            if let Err(error) = downloads.await {
+                tracing::warn!("downloads could not be written: {error}");
+            }
             if let Err(error) = flushing.fleet.hear_others().await {
                 tracing::warn!("what nodes told other servers could not be read: {error}");
             }

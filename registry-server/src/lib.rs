@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod cosign;
+pub mod downloads;
 pub mod error;
 pub mod facets;
 pub mod faults;

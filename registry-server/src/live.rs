@@ -9,7 +9,7 @@ use skep_api::v1::nodes::{NodeDetail, NodeSummary};
 use skep_api::v1::operators::Standing;
 use skep_api::v1::sync::{Have, Report};
 use skep_artifact::digest::Digest;
-use skep_artifact::name::PackageName;
+use skep_artifact::name::{PackageName, Version};
 use skep_fleet::ids::{Generation, NodeName, PolicyName};
 use skep_fleet::selector::Labels;
 use std::collections::BTreeSet;
@@ -180,6 +180,14 @@ impl Node {
     #[must_use]
     pub fn packages(&self) -> BTreeSet<PackageName> {
         self.live().report.as_ref().map(|(report, _)| packages_of(report)).unwrap_or_default()
+    }
+
+    /// The versions of a package it runs by its last report.
+    #[must_use]
+    pub fn versions_of(&self, package: &PackageName) -> BTreeSet<Version> {
+        let live = self.live();
+        let members = live.report.iter().flat_map(|(r, _)| &r.chains).flat_map(|c| &c.members);
+        members.filter(|m| m.package == *package).map(|m| m.version.clone()).collect()
     }
 
     /// What has to be written of it, when anything has; asking takes it.

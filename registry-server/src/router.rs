@@ -8,7 +8,7 @@ use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
     accounts, adopt, agent, attestations, audit, blobs, cosign, documents, facets, feeds, health,
     invites, life, log, members, namespaces, nodes, oci, oidc, packages, policies, publishers,
-    quotas, sessions, tasks, tokens, tuf, uploads, web, webhooks,
+    quotas, sessions, stats, tasks, tokens, tuf, uploads, web, webhooks,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -127,6 +127,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(packages::list))
         .routes(routes!(packages::show))
         .routes(routes!(packages::show_version))
+        .routes(routes!(stats::show))
         .routes(routes!(life::yank, life::unyank))
         .routes(routes!(life::deprecate_version, life::undeprecate_version))
         .routes(routes!(life::deprecate, life::undeprecate))

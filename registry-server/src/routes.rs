@@ -25,6 +25,7 @@ pub mod policies;
 pub mod publishers;
 pub mod quotas;
 pub mod sessions;
+pub mod stats;
 pub mod tasks;
 pub mod tokens;
 pub mod tuf;

@@ -9,6 +9,7 @@ pub mod blobs;
 mod connect;
 pub mod cosign;
 pub mod documents;
+pub mod downloads;
 pub mod export;
 pub mod facets;
 pub mod feeds;

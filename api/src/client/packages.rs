@@ -5,6 +5,7 @@ use crate::v1::facets::Facets;
 use crate::v1::packages::{
     PackageDetail, PackagePage, PackageQuery, PublishReceipt, PublishRequest, VersionDetail,
 };
+use crate::v1::stats::PackageStats;
 use bytes::Bytes;
 use reqwest::Method;
 use skep_artifact::digest::Digest;
@@ -37,6 +38,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn package(&self, name: &PackageName) -> Result<PackageDetail, ClientError> {
         self.get(&format!("/v1/packages/{name}")).await
+    }
+
+    /// How much a package is used.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stats(&self, name: &PackageName) -> Result<PackageStats, ClientError> {
+        self.get(&format!("/v1/packages/{name}/stats")).await
     }
 
     /// One version of a package.

@@ -32,6 +32,9 @@ pub struct PackageSummary {
     pub signed_by: Vec<String>,
     /// Nodes that run any version of it now.
     pub installs: u64,
+    /// How often any version of it was downloaded.
+    #[serde(default)]
+    pub downloads: u64,
     /// Seconds since 1970 when that version was published.
     pub published_at: i64,
     /// Set when the whole package should no longer be chosen.

@@ -115,6 +115,7 @@ pub(super) mod tests {
                 lowest_kernel: None,
                 signed_by: Vec::new(),
                 installs: 0,
+                downloads: 0,
                 published_at: 0,
                 deprecated: None,
             },

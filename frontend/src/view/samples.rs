@@ -26,6 +26,7 @@ pub(crate) fn summary() -> PackageSummary {
         lowest_kernel: Some("5.9".into()),
         signed_by: vec!["7c1f09aabb".into(), "01ab99ffee".into()],
         installs: 3,
+        downloads: 0,
         published_at: 1_790_000_000,
         deprecated: None,
     }

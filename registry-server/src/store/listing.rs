@@ -150,7 +150,8 @@ impl Asked<'_> {
         }
         select.push(
             "SELECT p.id, m.rank, p.name, p.version, p.description, p.license, p.hooks, \
-             p.lowest_kernel, p.signed_by, p.published_at, p.deprecated, p.deprecated_for, ",
+             p.lowest_kernel, p.signed_by, p.published_at, p.deprecated, p.deprecated_for, \
+             p.downloads, ",
         );
         match known {
             Some(total) => {

@@ -18,6 +18,7 @@ pub(super) struct PackageRow {
     published_at: i64,
     deprecated: Option<String>,
     deprecated_for: Option<String>,
+    downloads: i64,
 }
 
 impl PackageRow {
@@ -32,6 +33,7 @@ impl PackageRow {
             lowest_kernel: self.lowest_kernel,
             signed_by: from_json("key ids", &self.signed_by)?,
             installs: 0,
+            downloads: unsigned("count", self.downloads)?,
             published_at: self.published_at,
             deprecated: deprecation(self.deprecated, self.deprecated_for.as_deref())?,
         })
@@ -100,7 +102,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn package(&self, name: &PackageName) -> Result<Option<PackageSummary>, StoreError> {
         let select = "SELECT name, version, description, license, hooks, lowest_kernel, \
-             signed_by, published_at, deprecated, deprecated_for FROM packages \
+             signed_by, published_at, deprecated, deprecated_for, downloads FROM packages \
              WHERE name = $1 AND tombstone IS NULL";
         let row: Option<PackageRow> = sqlx::query_as(select)
             .bind(name.to_string())

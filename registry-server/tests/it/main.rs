@@ -12,6 +12,7 @@ mod backup;
 mod browse;
 mod cluster;
 mod cosign;
+mod downloads;
 mod durability;
 mod facets;
 mod fleet;

@@ -14,6 +14,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use skep_artifact::digest::Digest;
+use skep_artifact::layout::MEDIA_INDEX;
 use std::time::Duration;
 
 /// How long a manifest may take to arrive: 4 MiB on a line of a megabit a second, twice.
@@ -52,6 +53,9 @@ async fn read(call: &Call, text: &str) -> Result<Response, OciError> {
         found = look_up(call, Sort::Manifest, &signature.to_string(), ask).await?;
     }
     let found = found.ok_or_else(|| OciError::manifest_unknown(text))?;
+    if *call.method() == Method::GET && found.media_type == MEDIA_INDEX {
+        call.app.downloads.count(call.repository.as_str(), found.content);
+    }
     serve(&call.app, &found, lasting, call.method(), &call.parts.headers).await
 }
 

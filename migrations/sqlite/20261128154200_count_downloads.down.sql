@@ -1,0 +1,2 @@
+ALTER TABLE packages DROP COLUMN downloads;
+DROP TABLE version_downloads;
