@@ -10,7 +10,6 @@ use crate::render::life;
 use crate::resolve::Reference;
 use crate::seen_log::{self, SeenLog};
 use crate::settings::Settings;
-use anyhow::Context as _;
 use skep_api::client::Client;
 use skep_api::v1::attestations::DSSE_TYPE;
 use skep_api::v1::log::LogProof;
@@ -115,7 +114,7 @@ impl Bundle {
         let log = log.and_then(|digest| archive.get(&digest)).map(|bytes| {
             let proof: LogProof = json::parse_into(&bytes, MANIFEST_JSON_BYTES_MAX)
                 .map_err(|error| Ends::refused("Its log proof cannot be read.", error))?;
-            Ok::<_, anyhow::Error>(seen_log::evidence(&proof).map_err(seen_log::refused)?)
+            seen_log::evidence(&proof).map_err(seen_log::refused)
         });
         let log = log.transpose()?;
         let envelopes = attestations.iter().filter(|said| said.media_type == DSSE_TYPE);

@@ -56,7 +56,10 @@ impl FacetMemory {
         store: &Store,
         question: &Question,
     ) -> Result<Arc<Facets>, StoreError> {
-        let key = format!("{:?}\n{:?}\n{}", question.filters.exact, question.filters.kernel, question.text);
+        let key = format!(
+            "{:?}\n{:?}\n{}",
+            question.filters.exact, question.filters.kernel, question.text
+        );
         if let Some(facets) = self.kept(&key) {
             return Ok(facets);
         }

@@ -95,7 +95,9 @@ pub fn spawn(app: &App) -> Jobs {
 async fn fill(app: App) {
     match fill_facets::run(&app).await {
         Ok(0) => {}
-        Ok(packages) => tracing::info!(packages, "{packages} packages can be narrowed by facets now"),
+        Ok(packages) => {
+            tracing::info!(packages, "{packages} packages can be narrowed by facets now")
+        }
         Err(error) => tracing::error!("packages cannot all be narrowed by facets: {error}"),
     }
 }

@@ -39,12 +39,8 @@ pub(crate) fn read(path: &Path) -> Result<Archive, ArchiveError> {
         .prefix(".skep-bundle-")
         .tempdir_in(parent)
         .map_err(|source| ArchiveError::Unpack { source })?;
-    let mut archive = Archive {
-        packages: Vec::new(),
-        roles: BTreeMap::new(),
-        blobs: BTreeMap::new(),
-        folder,
-    };
+    let mut archive =
+        Archive { packages: Vec::new(), roles: BTreeMap::new(), blobs: BTreeMap::new(), folder };
     let contents = archive.fill(file.take(BUNDLE_BYTES_MAX))?;
     archive.packages = contents.ok_or_else(|| missing(CONTENTS))?.packages;
     for package in &archive.packages {

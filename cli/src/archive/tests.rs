@@ -121,7 +121,8 @@ fn links_devices_and_extensions_are_refused() {
 
 #[test]
 fn what_is_too_much_is_refused_before_it_is_read() {
-    let bytes = [good(), entry("roles/other.json", tar::EntryType::Regular, 1 << 40, b"x")].concat();
+    let bytes =
+        [good(), entry("roles/other.json", tar::EntryType::Regular, 1 << 40, b"x")].concat();
     let refused = read_bytes(&bytes).err();
     assert!(matches!(refused, Some(ArchiveError::EntryTooLarge { .. })), "{refused:?}");
     let folder = tempfile::tempdir().unwrap();

@@ -35,7 +35,11 @@ pub(crate) fn page(page: &PackagePage, now: i64) -> String {
 pub(crate) fn facets(facets: &Facets) -> String {
     let mut text = format!(
         "{} can be narrowed by:\n",
-        units::plural(usize::try_from(facets.packages).unwrap_or(usize::MAX), "package", "packages")
+        units::plural(
+            usize::try_from(facets.packages).unwrap_or(usize::MAX),
+            "package",
+            "packages"
+        )
     );
     for facet in &facets.facets {
         let flag = format!("--{}", facet.name.as_str().replace('_', "-"));

@@ -69,8 +69,7 @@ fn a_bundle_carries_packages_to_another_registry_and_nothing_changed_gets_in() {
     there.try_skep(&theirs).unwrap().expect_code(3).unwrap();
     assert_eq!(there.skep_json(&["search"]).unwrap()["total"], 0);
 
-    let receipts =
-        there.skep_json(&["bundle", "load", path, "--key", key, "--claim"]).unwrap();
+    let receipts = there.skep_json(&["bundle", "load", path, "--key", key, "--claim"]).unwrap();
     assert_eq!(receipts[0]["added"].as_array().unwrap().len(), 2, "{receipts}");
     assert_eq!(receipts[0]["attestations"], 2, "the document and the signed statement: {receipts}");
     let receipts = there.skep_json(&["bundle", "load", path, "--key", key]).unwrap();

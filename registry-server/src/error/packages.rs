@@ -1,7 +1,7 @@
 //! Answers about what becomes of packages: their life, broken uploads, tasks.
 //! Refuses to know how they come about.
 
-use super::{Answer, blob_answer, sentence, store_answer};
+use super::{Answer, blob_answer, publish_answer, sentence, store_answer};
 use crate::adopt::AdoptError;
 use crate::life::LifeError;
 use crate::maintenance::TaskError;

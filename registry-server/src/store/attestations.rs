@@ -1,7 +1,9 @@
 //! What is said about versions. Refuses to know signatures and documents: what it is given was checked.
 
 use super::log::append;
-use super::{Change, Store, StoreError, digest, facets, failed, from_json, signed, to_json, unsigned};
+use super::{
+    Change, Store, StoreError, digest, facets, failed, from_json, signed, to_json, unsigned,
+};
 use skep_api::v1::attestations::Attestation;
 use skep_artifact::digest::Digest;
 use skep_artifact::log::{Entry, Event};

@@ -247,10 +247,7 @@ pub(super) async fn put(
     mark(change, package).await
 }
 
-async fn of_row(
-    change: &mut Change,
-    package: i64,
-) -> Result<Vec<(FacetName, String)>, StoreError> {
+async fn of_row(change: &mut Change, package: i64) -> Result<Vec<(FacetName, String)>, StoreError> {
     let select = "SELECT namespace, license, lowest_kernel, signed_by FROM packages WHERE id = $1";
     let row: (String, String, Option<String>, String) = sqlx::query_as(select)
         .bind(package)

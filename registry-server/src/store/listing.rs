@@ -1,9 +1,9 @@
 //! Listing and searching packages, page by page. Refuses to know how a page is shown.
 
+use super::facets::{Filters, Narrowed};
 use super::packages::PackageRow;
 pub use super::search_index::Words;
 use super::sql::Sql;
-use super::facets::{Filters, Narrowed};
 use super::{Dialect, Store, StoreError, failed, search_index, unsigned};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -82,7 +82,8 @@ async fn what_was_not_signed_so_is_not_taken_over() {
     let nothing = AdoptRequest { role: BASE64.encode(&bytes), versions: Vec::new() };
     assert_eq!(refusal(client.adopt(namespace, &nothing).await).0, 400);
     // Somebody who may publish one package only, or elsewhere, may not bring a whole role file.
-    let reader = there.client(Some(&there.token(skep_api::v1::tokens::Scope::ReadFleet, None).await));
+    let reader =
+        there.client(Some(&there.token(skep_api::v1::tokens::Scope::ReadFleet, None).await));
     assert_eq!(refusal(reader.adopt(namespace, &request(&bytes, &[&package])).await).0, 403);
     assert_eq!(there.anonymous().packages(&Default::default()).await.unwrap().total, 0);
 

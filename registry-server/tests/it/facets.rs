@@ -77,10 +77,7 @@ async fn a_listing_is_narrowed_by_what_packages_are_and_the_values_are_counted()
         (PackageQuery { category: some("network/ddos"), ..all() }, &everything[1..]),
         (PackageQuery { category: some("ddos"), ..all() }, &[]),
         (PackageQuery { arch: some("amd64"), ..all() }, &["other/pass", "acme/pass"]),
-        (
-            PackageQuery { arch: some("amd64"), namespace: some("acme"), ..all() },
-            &["acme/pass"],
-        ),
+        (PackageQuery { arch: some("amd64"), namespace: some("acme"), ..all() }, &["acme/pass"]),
         (PackageQuery { signed_by: some(&key), ..all() }, &everything),
         (PackageQuery { license: some("MIT"), ..all() }, &[]),
         (PackageQuery { program_type: some("kprobe"), ..all() }, &[]),
@@ -169,15 +166,14 @@ async fn attest(publisher: &Publisher, package: &Package, kernel: &str, accepted
     let payload = statement(&wanted, VERIFIED_ON, predicate).unwrap();
     let key = std::slice::from_ref(&publisher.key);
     let envelope = dsse::sign(STATEMENT_PAYLOAD_TYPE, &payload, key).unwrap();
-    let new =
-        AddAttestation { media_type: DSSE_TYPE.to_owned(), content: BASE64.encode(envelope) };
+    let new = AddAttestation { media_type: DSSE_TYPE.to_owned(), content: BASE64.encode(envelope) };
     publisher.client.add_attestation(&package.name, &package.version, &new).await.unwrap();
 }
 
 #[tokio::test]
 async fn packages_that_are_older_than_facets_get_theirs_while_the_server_serves() {
     let world = World::start().await;
-    let [acme, _] = filled(&world).await;
+    filled(&world).await;
     world.admin().tombstone(&"acme/edge".parse().unwrap(), &reason()).await.unwrap();
     let stopped = world.stop().await;
     let forget = [

