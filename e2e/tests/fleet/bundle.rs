@@ -78,6 +78,18 @@ fn a_bundle_carries_packages_to_another_registry_and_nothing_changed_gets_in() {
     let verify = ["attest", "verify", "skep/firewall", "--type", "sbom", "--signer", key];
     there.skep(&verify).unwrap();
 
+    // What came along can be narrowed and counted there.
+    let found = |words: &[&str]| there.skep_json(&[&["search"], words].concat()).unwrap();
+    assert_eq!(found(&["--facets"])["packages"], 2);
+    assert!(there.skep(&["search", "--facets"]).unwrap().contains("--program-type"));
+    assert_eq!(found(&["--namespace", "skep", "--kernel", "6.18"])["total"], 2);
+    assert_eq!(found(&["--namespace", "skep", "--kernel", "3.1"])["total"], 0);
+    assert_eq!(
+        found(&["firewall", "--program-type", "xdp"])["packages"][0]["name"],
+        "skep/firewall"
+    );
+    assert_eq!(found(&["--arch", "s390x"])["total"], 0);
+
     let pull = |operator: &skep_e2e::operator::Operator, out: &str| {
         operator.skep(&["pull", "skep/firewall@0.1.0", "--out", out, "--key", key]).unwrap();
         std::fs::read(operator.file(&format!("{out}/index.json"))).unwrap()
