@@ -14,6 +14,7 @@ mod uploads;
 pub use uploads::Piece;
 mod people;
 mod publishers;
+mod rollouts;
 
 use crate::reason::{ErrorBody, code};
 use crate::v1::namespaces::{ClaimNamespace, NamespaceInfo};

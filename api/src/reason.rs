@@ -72,6 +72,7 @@ pub mod code {
     pub const DOCUMENT_REFUSED: &str = "document.refused";
     pub const SET_STALE: &str = "set.not_newer";
     pub const APPROVAL_STALE: &str = "approval.other_revision";
+    pub const ROLLOUT_STATE: &str = "rollout.not_now";
     pub const NODE_TOKEN: &str = "node.token_refused";
     pub const NODE_EXISTS: &str = "node.name_taken";
 }

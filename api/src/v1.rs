@@ -16,6 +16,7 @@ pub mod operators;
 pub mod packages;
 pub mod policies;
 pub mod publishers;
+pub mod rollouts;
 pub mod stats;
 pub mod sync;
 pub mod tokens;

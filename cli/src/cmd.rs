@@ -10,6 +10,7 @@ mod build;
 mod bundle;
 mod completion;
 mod deprecate;
+mod freeze;
 mod info;
 mod inspect;
 mod key;
@@ -29,6 +30,7 @@ mod publish;
 mod pull;
 mod revoke;
 mod role;
+mod rollout;
 #[cfg(feature = "local")]
 mod run;
 mod search;
@@ -152,6 +154,12 @@ enum Command {
     Plan(plan::Args),
     /// Sign policies and hand them to the registry
     Apply(apply::Args),
+    /// See, stop and steer how a revision goes to its nodes
+    #[command(subcommand)]
+    Rollout(rollout::Command),
+    /// Times in which rollouts stand still
+    #[command(subcommand)]
+    Freeze(freeze::Command),
     /// Sign that a wave of a revision may begin
     Approve(approve::Args),
     /// Sign that a version is known to be bad; nodes refuse it within seconds
@@ -219,6 +227,8 @@ pub(crate) async fn run(app: App) -> anyhow::Result<()> {
         Command::Policy(command) => policy::run(&command, &session).await,
         Command::Plan(args) => plan::run(&args, &session).await,
         Command::Apply(args) => apply::run(&args, &session).await,
+        Command::Rollout(command) => rollout::run(&command, &session).await,
+        Command::Freeze(command) => freeze::run(&command, &session).await,
         Command::Approve(args) => approve::run(&args, &session).await,
         Command::Revoke(args) => revoke::run(&args, &session).await,
         Command::Node(command) => node::run(&command, &session).await,

@@ -14,6 +14,7 @@ pub(crate) mod paint;
 pub(crate) mod people;
 pub(crate) mod plan;
 pub(crate) mod policies;
+pub(crate) mod rollouts;
 #[cfg(feature = "local")]
 pub(crate) mod running;
 pub(crate) mod table;

@@ -73,11 +73,20 @@ pub(crate) fn next_set(
         policies.clone_from(&before.policies);
         nodes.clone_from(&before.nodes);
     }
-    for revision in held.iter().map(|policy| &policy.revision).chain(changed) {
+    // While a revision goes out in waves, nodes have the one before: the set must not name what they cannot have yet. A
+    // later one does.
+    let floor = |policy: &PolicyInfo| policy.lowest.unwrap_or(policy.revision.revision);
+    let held = held.iter().map(|policy| (&policy.revision, floor(policy)));
+    let changed = changed.iter().filter(|revision| revision.rollout.is_none());
+    for (revision, floor) in held.chain(changed.map(|revision| (revision, revision.revision))) {
         let name = revision.name.to_string();
-        let lowest = policies.entry(name.clone()).or_default();
-        if *lowest <= revision.revision {
-            *lowest = revision.revision;
+        let known = policies.get(&name).copied();
+        if floor == 0 || known.is_some_and(|known| known > floor) {
+            continue;
+        }
+        policies.insert(name.clone(), floor);
+        // The selector of a revision that is on its way counts once it is through.
+        if floor == revision.revision || known.is_none() {
             nodes.insert(name, serde_json::to_value(&revision.nodes).context("writing JSON")?);
         }
     }
@@ -269,6 +278,33 @@ mod tests {
         let other = next_set(&info, &[], &[], Some("staging"));
         assert!(other.is_ok_and(|set| set.is_none()), "nothing is signed, so nothing is mixed up");
         assert_eq!(next_set(&PolicySetInfo::default(), &[], &[], None).unwrap(), None);
+    }
+
+    fn rolled_out(number: u64, lowest: Option<u64>) -> PolicyInfo {
+        let text = format!(
+            r#"{{"revision":{{"name":"guard","revision":{number},"nodes":{{"matchLabels":{{"role":"edge"}}}},
+                "attach":{{"interfaces":{{"match":["eth0"]}},"hook":"xdp"}},"programs":[]}},
+                "digest":"{}","envelope":"","applied_at":0,"applied_by":"ada","nodes":[]}}"#,
+            skep_artifact::digest::Digest::of(b"")
+        );
+        PolicyInfo { lowest, ..serde_json::from_str(&text).unwrap() }
+    }
+
+    #[track_caller]
+    fn check_floor(before: u64, held: u64, lowest: Option<u64>, expected: Option<u64>) {
+        let set = (before > 0).then(|| stored(&[("guard", before)], 7));
+        let info = PolicySetInfo { set, ..PolicySetInfo::default() };
+        let next = next_set(&info, &[rolled_out(held, lowest)], &[], None).unwrap();
+        assert_eq!(next.and_then(|set| set.policies.get("guard").copied()), expected);
+    }
+
+    #[test]
+    fn a_set_names_no_revision_that_some_node_cannot_have_yet() {
+        check_floor(0, 1, Some(0), None);
+        check_floor(0, 1, None, Some(1));
+        check_floor(1, 3, Some(2), Some(2));
+        check_floor(3, 3, Some(2), None);
+        check_floor(2, 3, None, Some(3));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub mod window;
 
 pub use event::{Effect, Event, Measured, Seen, StepError, Surroundings};
 pub use gate::{Gate, NoData, Sample, Verdict};
-pub use plan::{Member, PlannedWave, RolloutPlan};
+pub use plan::{Member, PlannedWave, RolloutPlan, kernel_class};
 pub use state::{BlockedOn, Evidence, Held, Phase, Rollout, Stage, Target, TargetState};
 pub use step::{replay, step};
 pub use strategy::{Freeze, RolloutStrategy, StrategyError};

@@ -238,7 +238,9 @@ impl Agent {
             contact: contact_heard,
         };
         tokio::spawn(poll.run());
-        tokio::spawn(Reports { client: client.clone(), newest: newest_seen }.run());
+        let reports =
+            Reports { client: client.clone(), newest: newest_seen, contact: contact.clone() };
+        tokio::spawn(reports.run());
         tasks::refresh_trust(&settings, &client, &cache, &needed_seen, heard_in);
         let asked = tasks::follow_log(&settings, &client, log_known_seen, checkpoints_in);
         let fetcher = Fetcher { client, cache, needed: needed_seen, fetched: fetched_in, asked };

@@ -123,17 +123,19 @@ impl Poll {
 }
 
 /// The half of the session that tells the server what runs. Only the newest report counts: one that could not be
-/// sent is replaced by the next.
+/// sent is replaced by the next. What a server was told right before it died it may have forgotten, so that the newest is
+/// sent once more when it was lost; a refusal is not, because it is about a state that the server may have left since.
 pub struct Reports {
     pub client: Client,
     pub newest: watch::Receiver<Option<Report>>,
+    pub contact: watch::Receiver<Contact>,
 }
 
 impl Reports {
     /// Sends until the agent stops.
     pub async fn run(mut self) {
         let mut backoff = Backoff::default();
-        while self.newest.changed().await.is_ok() {
+        while self.has_to_send().await {
             loop {
                 let Some(report) = self.newest.borrow_and_update().clone() else { break };
                 match self.client.report(&report).await {
@@ -145,6 +147,24 @@ impl Reports {
                     Err(error) => {
                         tracing::debug!("A report was not taken: {}", explain(&error));
                         sleep(backoff.failed(chance())).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until there is something to send; `false` when the agent stops.
+    async fn has_to_send(&mut self) -> bool {
+        loop {
+            tokio::select! {
+                changed = self.newest.changed() => return changed.is_ok(),
+                changed = self.contact.changed() => {
+                    let is_lost = matches!(*self.contact.borrow_and_update(), Contact::Lost(_));
+                    let refuses = |report: &Option<Report>| {
+                        report.as_ref().is_some_and(|report| report.refusal.is_some())
+                    };
+                    if changed.is_err() || is_lost && !refuses(&self.newest.borrow()) {
+                        return changed.is_ok();
                     }
                 }
             }

@@ -19,6 +19,7 @@ use crate::oci::lookups::Lookups;
 use crate::oidc::issuers::IssuersError;
 use crate::partial::Partials;
 use crate::people::People;
+use crate::rollouts::prometheus::{Prometheus, PrometheusError};
 use crate::router;
 use crate::secret::{Kind, NoRandomness, Secret};
 use crate::server_key::{ServerKey, ServerKeyError};
@@ -80,6 +81,8 @@ pub enum StartError {
     Token(#[from] ApiError),
     #[error("the file of issuers cannot be used")]
     Issuers(#[source] IssuersError),
+    #[error("Prometheus cannot be asked")]
+    Prometheus(#[from] PrometheusError),
     #[error("another server uses {}", path.display())]
     InUse { path: PathBuf },
 }
@@ -296,6 +299,8 @@ pub struct Bound {
     pub address: String,
     /// The file of the first admin token, when this server made it.
     pub admin_token: Option<PathBuf>,
+    /// Asked by gates; absent where no operator named one.
+    prometheus: Option<Prometheus>,
     listener: TcpListener,
     acceptor: Option<axum_server::tls_openssl::OpenSSLConfig>,
 }
@@ -316,6 +321,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, StartError> {
     about_people.url.get_or_insert_with(|| address.clone());
     let people = People::new(about_people).map_err(StartError::Issuers)?;
     let witnesses = settings.witnesses.clone();
+    let prometheus = settings.prometheus.as_deref().map(Prometheus::at).transpose()?;
     let app = App::open(&settings.storage, settings.faults, people, witnesses).await?;
     let admin_token = first_admin_token(&settings.storage, &app.store).await?;
     let acceptor = match &settings.transport {
@@ -324,7 +330,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, StartError> {
         Transport::Files { cert, key } => Some(tls::from_files(cert, key)?),
     };
     let _ = app.origin.set(Origin { public_url: settings.public_url.clone(), scheme });
-    Ok(Bound { app, address, admin_token, listener, acceptor })
+    Ok(Bound { app, address, admin_token, prometheus, listener, acceptor })
 }
 
 /// How a client reaches the listening socket: by its name when one was given, and on this machine
@@ -346,7 +352,7 @@ impl Bound {
     pub async fn serve(self) -> Result<(), StartError> {
         let failed = |source| StartError::Serve { source };
         let handle = axum_server::Handle::new();
-        let jobs = jobs::spawn(&self.app);
+        let jobs = jobs::spawn(&self.app, self.prometheus);
         let (stop, stopping) = (handle.clone(), self.app.stopping.clone());
         tokio::spawn(async move {
             stopping.cancelled().await;

@@ -40,6 +40,10 @@ pub struct ServeFlags {
     /// (SKEP_REGISTRY_WITNESSES, separated by commas)
     #[arg(long = "witness", value_name = "KEY")]
     pub witnesses: Vec<String>,
+    /// Prometheus server that gates of rollouts ask, like http://prometheus:9090
+    /// (SKEP_REGISTRY_PROMETHEUS)
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
     /// File that gets the server's address once it accepts connections (SKEP_REGISTRY_ADDRESS_FILE)
     #[arg(long, value_name = "FILE")]
     pub address_file: Option<String>,
@@ -58,6 +62,7 @@ pub struct ServeFlags {
 /// | `SKEP_REGISTRY_PUBLIC_URL` | what a client calls it | address of the proxy before the server |
 /// | `SKEP_REGISTRY_TLS_CERT`, `SKEP_REGISTRY_TLS_KEY` | none | the operator's certificate, PEM files |
 /// | `SKEP_REGISTRY_WITNESSES` | none | keys of the log's witnesses, separated by commas |
+/// | `SKEP_REGISTRY_PROMETHEUS` | none | Prometheus that gates of rollouts ask |
 /// | `SKEP_REGISTRY_ADDRESS_FILE` | none | gets the address once the server is ready |
 ///
 /// What is said about people is listed at [`PeopleSettings`].
@@ -71,6 +76,8 @@ pub struct Settings {
     /// Scheme, host and port, without a slash at the end.
     pub public_url: Option<String>,
     pub address_file: Option<PathBuf>,
+    /// Scheme, host and port, and perhaps a path, without a slash at the end.
+    pub prometheus: Option<String>,
     /// Whose cosignatures of the log are kept.
     pub witnesses: Vec<NoteKey>,
     pub people: PeopleSettings,
@@ -102,6 +109,8 @@ pub enum Fault {
     Witness { text: String },
     #[error("'{text}' is not the address of a proxy. Write it like https://registry.example.")]
     PublicUrl { text: String },
+    #[error("'{text}' is not the address of a Prometheus. Write it like http://prometheus:9090.")]
+    Prometheus { text: String },
     #[error("{setting} is '{text}'; it can be {words}.")]
     Choice { setting: &'static str, text: String, words: &'static str },
     #[error("'{text}' in SKEP_REGISTRY_PROXIES is not an address.")]
@@ -141,8 +150,14 @@ impl Settings {
         let address_file = text(&flags.address_file, "SKEP_REGISTRY_ADDRESS_FILE");
         let public_url = text(&flags.public_url, "SKEP_REGISTRY_PUBLIC_URL")
             .map(|url| url.trim().trim_end_matches('/').to_owned());
+        let prometheus = text(&flags.prometheus, "SKEP_REGISTRY_PROMETHEUS")
+            .map(|url| url.trim().trim_end_matches('/').to_owned());
         if let Some(url) = public_url.as_ref().filter(|url| !is_public_url(url)) {
             faults.push(Fault::PublicUrl { text: url.clone() });
+        }
+
+        if let Some(url) = prometheus.as_ref().filter(|url| !is_prometheus(url)) {
+            faults.push(Fault::Prometheus { text: url.clone() });
         }
 
         let data = data.unwrap_or_else(|| DATA_DEFAULT.to_owned());
@@ -192,6 +207,7 @@ impl Settings {
                 hosts,
                 public_url,
                 address_file: address_file.map(PathBuf::from),
+                prometheus,
                 witnesses,
                 people,
                 faults: Faults::named(lookup("SKEP_FAULT_POINT").as_deref()),
@@ -225,6 +241,16 @@ fn is_public_url(text: &str) -> bool {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
             && uri.path() == "/"
+            && uri.query().is_none()
+    })
+}
+
+/// Scheme and host, perhaps a path.
+fn is_prometheus(text: &str) -> bool {
+    let parsed: Result<axum::http::Uri, _> = text.parse();
+    parsed.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some()
             && uri.query().is_none()
     })
 }
@@ -292,6 +318,7 @@ mod tests {
                 ("SKEP_REGISTRY_HOSTS", "good.example, b@d"),
                 ("SKEP_REGISTRY_DATA", " "),
                 ("SKEP_REGISTRY_PUBLIC_URL", "https://registry.example/below"),
+                ("SKEP_REGISTRY_PROMETHEUS", "prometheus:9090"),
             ],
         );
         assert_eq!(
@@ -299,6 +326,7 @@ mod tests {
             [
                 Fault::Empty { setting: "SKEP_REGISTRY_DATA" },
                 Fault::PublicUrl { text: "https://registry.example/below".to_owned() },
+                Fault::Prometheus { text: "prometheus:9090".to_owned() },
                 Fault::Host { text: "b@d".to_owned() },
                 Fault::Listen { text: "nowhere".to_owned() },
                 Fault::HalfCertificate { missing: "--tls-key" },

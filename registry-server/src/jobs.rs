@@ -9,6 +9,8 @@ pub mod trust;
 use crate::app::App;
 use crate::maintenance::Progress;
 use crate::memory;
+use crate::rollouts::prometheus::Prometheus;
+use crate::rollouts::{Driver, LOOK_EVERY};
 use crate::store::fleet_clock::Bell;
 use std::time::{Duration, SystemTime};
 use tokio_util::task::TaskTracker;
@@ -40,7 +42,7 @@ impl Jobs {
 
 /// Starts every job; they end when the server stops.
 #[must_use]
-pub fn spawn(app: &App) -> Jobs {
+pub fn spawn(app: &App, prometheus: Option<Prometheus>) -> Jobs {
     let tracker = TaskTracker::new();
     let (flushing, collecting, delivering) = (app.clone(), app.clone(), app.clone());
     let trusting = app.clone();
@@ -79,6 +81,7 @@ pub fn spawn(app: &App) -> Jobs {
         }
     });
     tracker.spawn(deliver(delivering));
+    tracker.spawn(drive(app.clone(), prometheus));
     tracker.spawn(memory::watch(app.clone()));
     tracker.spawn(fill(app.clone()));
     tracker.spawn(async move {
@@ -128,6 +131,16 @@ async fn deliver(app: App) {
                 }
             }
             () = app.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Looks at rollouts until the server stops.
+async fn drive(app: App, prometheus: Option<Prometheus>) {
+    let mut driver = Driver::new(prometheus);
+    while next(&app, LOOK_EVERY).await {
+        if let Err(error) = driver.look(&app).await {
+            tracing::warn!("rollouts could not be looked at: {error}");
         }
     }
 }

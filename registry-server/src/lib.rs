@@ -34,6 +34,7 @@ pub mod people;
 pub mod publish;
 pub mod push;
 pub mod readme;
+pub mod rollouts;
 pub mod router;
 pub mod routes;
 pub mod secret;

@@ -5,12 +5,14 @@ use crate::node_state::{Known, Refusal};
 use crate::secret::SecretHash;
 use crate::store::nodes::{Sighting, StoredNode, Wanted};
 use serde_json::value::RawValue;
+use skep_api::v1::chains::MemberStatus;
 use skep_api::v1::nodes::{NodeDetail, NodeSummary};
 use skep_api::v1::operators::Standing;
 use skep_api::v1::sync::{Have, Report};
 use skep_artifact::digest::Digest;
 use skep_artifact::name::{PackageName, Version};
 use skep_fleet::ids::{Generation, NodeName, PolicyName};
+use skep_fleet::rollout::kernel_class;
 use skep_fleet::selector::Labels;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +21,17 @@ use tokio::sync::watch;
 /// A list of envelopes that any number of nodes are offered: serialised once.
 #[derive(Debug)]
 pub struct Offer {
+    /// Of the envelopes: what nodes compare.
     pub digest: Digest,
+    /// Of the envelopes, of what is chosen among them and how often it was tried: what tells two wishes apart.
+    pub choice: Digest,
     pub policies: BTreeSet<PolicyName>,
     /// JSON array of base64 texts.
     pub envelopes: Box<RawValue>,
     /// Digests of the signed bytes in them.
     pub revisions: BTreeSet<Digest>,
+    /// Those of them whose signed fallback runs instead.
+    pub fallback: BTreeSet<Digest>,
 }
 
 /// What one node should look at.
@@ -38,7 +45,7 @@ impl Desired {
     /// Number and content, as they are stored.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
-        Wanted { generation: self.generation, digest: self.offer.digest }
+        Wanted { generation: self.generation, digest: self.offer.choice }
     }
 
     fn is(&self, have: Option<Have>) -> bool {
@@ -142,12 +149,13 @@ impl Node {
     }
 
     /// Keeps the newest report. Returns the packages it ran before and runs now, when they differ.
-    pub fn reported(&self, report: Report, now: i64) -> Option<PackageChange> {
+    pub fn reported(&self, report: Report, now: i64, worth: Worth) -> Option<PackageChange> {
         let after = packages_of(&report);
         let mut live = self.live();
         live.last_seen_at = Some(now);
         live.seen_changed = true;
-        let news = live.report.as_ref().is_none_or(|(before, _)| !says_the_same(before, &report));
+        let same = |before: &Report| worth == Worth::News && says_the_same(before, &report);
+        let news = live.report.as_ref().is_none_or(|(before, _)| !same(before));
         let before = live.report.as_ref().map(|(r, _)| packages_of(r)).unwrap_or_default();
         live.report_changed |= news;
         live.report = Some((report, now));
@@ -188,6 +196,22 @@ impl Node {
         let live = self.live();
         let members = live.report.iter().flat_map(|(r, _)| &r.chains).flat_map(|c| &c.members);
         members.filter(|m| m.package == *package).map(|m| m.version.clone()).collect()
+    }
+
+    /// Kernels that verify like its own; empty before its first report.
+    #[must_use]
+    pub fn kernel_class(&self) -> String {
+        let live = self.live();
+        let facts = live.report.as_ref().map(|(report, _)| &report.facts);
+        facts.map_or_else(String::new, |facts| kernel_class(&facts.kernel, &facts.arch))
+    }
+
+    /// The members of a policy that run on it, by its last report.
+    #[must_use]
+    pub fn members_of(&self, policy: &str) -> Vec<MemberStatus> {
+        let live = self.live();
+        let chains = live.report.iter().flat_map(|(report, _)| &report.chains);
+        chains.flat_map(|c| &c.members).filter(|m| m.policy == policy).cloned().collect()
     }
 
     /// What has to be written of it, when anything has; asking takes it.
@@ -236,6 +260,15 @@ impl Node {
             now,
         }
     }
+}
+
+/// What of a report is worth a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// What it says beside its counters.
+    News,
+    /// What was counted as well: another server judges a rollout by it.
+    Counters,
 }
 
 /// How the set of packages a node runs changed.

@@ -8,7 +8,7 @@ use crate::routes::extract::{JSON_BYTES_MAX, SIGNED_JSON_BYTES_MAX};
 use crate::routes::{
     accounts, adopt, agent, attestations, audit, blobs, cosign, documents, facets, feeds, health,
     invites, life, log, members, namespaces, nodes, oci, oidc, packages, policies, publishers,
-    quotas, sessions, stats, tasks, tokens, tuf, uploads, web, webhooks,
+    quotas, rollouts, sessions, stats, tasks, tokens, tuf, uploads, web, webhooks,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -142,6 +142,11 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(tasks::show))
         .routes(routes!(documents::approvals, documents::approve))
         .routes(routes!(documents::revocations, documents::revoke))
+        .routes(routes!(rollouts::list))
+        .routes(routes!(rollouts::show))
+        .routes(routes!(rollouts::wish))
+        .routes(routes!(rollouts::freezes, rollouts::freeze))
+        .routes(routes!(rollouts::thaw))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::show))
         .routes(routes!(nodes::create_token))

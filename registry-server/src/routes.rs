@@ -24,6 +24,7 @@ pub mod packages;
 pub mod policies;
 pub mod publishers;
 pub mod quotas;
+pub mod rollouts;
 pub mod sessions;
 pub mod stats;
 pub mod tasks;

@@ -30,6 +30,7 @@ pub mod publish;
 pub mod publishers;
 pub mod pushes;
 pub mod quotas;
+pub mod rollouts;
 mod search_index;
 pub mod server_keys;
 pub mod server_secrets;

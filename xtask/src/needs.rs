@@ -119,6 +119,11 @@ const NEEDS: &[Need] = &[
         purpose: "the server tests on the other database",
     },
     Need {
+        sign: Sign::Program("prometheus"),
+        package: "prometheus",
+        purpose: "gates of rollouts that ask it",
+    },
+    Need {
         sign: Sign::Program("xz"),
         package: "xz-utils",
         purpose: "unpacking those kernels' modules",

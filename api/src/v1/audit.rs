@@ -84,4 +84,7 @@ pub mod action {
     pub const WEBHOOK_MADE: &str = "webhook.made";
     pub const WEBHOOK_REMOVED: &str = "webhook.removed";
     pub const WEBHOOK_SECRET_READ: &str = "webhook.secret_read";
+    pub const ROLLOUT_WISHED: &str = "rollout.wished";
+    pub const FREEZE_SET: &str = "freeze.set";
+    pub const FREEZE_REMOVED: &str = "freeze.removed";
 }

@@ -20,6 +20,14 @@ pub struct ApplyReceipt {
     pub revision: u64,
     /// Names of the nodes whose desired state changed.
     pub nodes: Vec<String>,
+    /// In how many waves it goes to its nodes; 0 when it went to all at once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waves: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The newest revision of a policy.
@@ -37,6 +45,13 @@ pub struct PolicyInfo {
     pub applied_by: String,
     /// Names of the nodes it selects now.
     pub nodes: Vec<String>,
+    /// The lowest revision that some node it selects may still have, while a rollout is under way or after it went back;
+    /// 0 when some have none. Absent when every node is offered the newest. The next policy set names no higher one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowest: Option<u64>,
+    /// Whether its rollout went back, so that its fallback is what runs well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolled_back: bool,
 }
 
 /// Every policy the registry holds, by name.

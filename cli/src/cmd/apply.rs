@@ -1,5 +1,6 @@
 //! `skep apply -f FILE|DIR --key OPERATOR_KEY`: signs what the plan says and hands it in.
 
+use crate::cmd::rollout::watch;
 use crate::cmd::{Session, plan, signed};
 use crate::exit::Ends;
 use crate::limits::WAIT_DEFAULT;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use skep_api::client::Client;
 use skep_api::v1::operators::StoredSet;
 use skep_api::v1::policies::ApplyReceipt;
+use skep_fleet::ids::PolicyName;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -141,6 +143,11 @@ async fn hand_in_all(
     if let Some(limit) = args.wait {
         let names: Vec<String> = done.nodes.iter().cloned().collect();
         wait::until_applied(client, &names, limit, session).await?;
+        for receipt in done.applied.iter().filter(|receipt| receipt.waves > 0) {
+            let policy: PolicyName = receipt.policy.parse().context("The registry's answer")?;
+            let told = watch::Told::AsRemarks { limit };
+            watch::follow(client, session, (&policy, receipt.revision), &told).await?;
+        }
     }
     session.out.result(&done, || text(&done, args.wait.is_some()))
 }
@@ -161,14 +168,21 @@ fn confirm(args: &Args) -> anyhow::Result<()> {
 
 fn text(done: &Applied, waited: bool) -> String {
     let lines = done.applied.iter().map(|receipt| {
-        format!("{} {} r{}\n", paint::moss("Applied"), receipt.policy, receipt.revision)
+        let ApplyReceipt { policy, revision, waves, .. } = receipt;
+        let waves = match waves {
+            0 => String::new(),
+            waves => format!(" in {waves} waves; `skep rollout watch {policy}` follows them"),
+        };
+        format!("{} {policy} r{revision}{waves}\n", paint::moss("Applied"))
     });
     let mut text: String = lines.collect();
     if let Some(SetNumber { environment, epoch, version }) = &done.set {
         text.push_str(&format!("Policy set {version} of {environment} (epoch {epoch})\n"));
     }
     let nodes: Vec<&str> = done.nodes.iter().map(String::as_str).collect();
+    let in_waves = done.applied.iter().any(|receipt| receipt.waves > 0);
     let line = match (nodes.as_slice(), waited) {
+        ([], _) if in_waves => String::new(),
         ([], _) => "No node is affected.\n".to_owned(),
         (names, true) => format!("Runs on {}.\n", names.join(", ")),
         (names, false) => {

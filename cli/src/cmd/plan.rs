@@ -8,11 +8,12 @@ use crate::signing;
 use anyhow::Context as _;
 use skep_api::client::Client;
 use skep_api::v1::nodes::NodeSummary;
+use skep_api::v1::policies::PolicyInfo;
 use skep_fleet::conflict::conflicts;
 use skep_fleet::diff::{NodeDiff, NodeFacts, diff, with_changes};
 use skep_fleet::ids::PolicyName;
 use skep_fleet::policy::{FallbackWish, PolicyDocument, PolicyRevision};
-use skep_fleet::rollout::{Member, RolloutPlan, RolloutStrategy};
+use skep_fleet::rollout::{Member, RolloutPlan, RolloutStrategy, kernel_class};
 use skep_trust::PolicySet;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,7 @@ pub(crate) async fn prepare(
         info.as_ref().and_then(|info| info.accepted.get(name.as_str()).copied()).unwrap_or(0)
     };
     let current: Vec<PolicyRevision> = held.iter().map(|policy| policy.revision.clone()).collect();
+    let running: Vec<PolicyRevision> = held.iter().map(running).collect();
     let catalogue = Catalogue::look_up(client, &documents, &current).await?;
     let nodes = client.nodes().await?.nodes;
     let members: Vec<Member> = nodes.iter().map(member).collect();
@@ -76,7 +78,8 @@ pub(crate) async fn prepare(
         // A registry that was restored knows fewer revisions than its nodes: theirs count.
         let highest = accepted(&document.name).max(from);
         let strategy = files.strategy_of(document)?;
-        let document = &careful(document, strategy, before);
+        let good = held.iter().find(|policy| policy.revision.name == document.name).and_then(good);
+        let document = &careful(document, strategy, good.as_ref());
         let wanted = catalogue.resolve(document, highest + 1)?;
         let falls_back = document.fallback.is_some();
         let same = highest == from
@@ -84,7 +87,7 @@ pub(crate) async fn prepare(
                 r.asks_the_same(&PolicyRevision { fallback: r.fallback.clone(), ..wanted.clone() })
                     && (falls_back || r.fallback.is_none())
             });
-        let mut wanted = document.with_fallback(wanted, before)?;
+        let mut wanted = document.with_fallback(wanted, good.as_ref())?;
         if let Some(strategy) = strategy {
             wanted.rollout = Some(waves(strategy, &wanted, &members)?);
             wanted.check()?;
@@ -101,14 +104,16 @@ pub(crate) async fn prepare(
             changed.push(wanted);
         }
     }
-    let after = with_changes(&current, &changed);
-    let diffs = diff(&nodes, &current, &after);
+    let after = with_changes(&running, &changed);
+    let diffs = diff(&nodes, &running, &after);
     let conflicts = report(&diffs);
     let silent = nodes.iter().filter(|node| {
         node.interfaces.is_empty() && changed.iter().any(|r| r.nodes.matches(&node.labels))
     });
     let unknown = silent.map(|node| node.name.to_string()).collect();
-    let warnings = catalogue.warnings;
+    let written = |policy: &&PolicyInfo| documents.iter().any(|d| d.name == policy.revision.name);
+    let back = held.iter().filter(|policy| policy.rolled_back).filter(written).map(went_back);
+    let warnings = catalogue.warnings.into_iter().chain(back).collect();
     let plan = Plan { policies, nodes: diffs, conflicts, fleet: nodes.len(), unknown, warnings };
     let set = match &info {
         Some(info) => signing::next_set(info, &held, &changed, environment)?,
@@ -117,27 +122,49 @@ pub(crate) async fn prepare(
     Ok(Prepared { plan, changed, set })
 }
 
-/// A node as waves know it. Kernels of one series verify alike, so that one of each goes first.
+/// A node as waves know it. Of each class of kernels one node goes first.
 fn member(node: &NodeSummary) -> Member {
-    let series: Vec<&str> = node.kernel.splitn(3, '.').take(2).collect();
-    let class = match node.kernel.is_empty() {
-        true => String::new(),
-        false => format!("{} {}", series.join("."), node.arch),
-    };
+    let class = kernel_class(&node.kernel, &node.arch);
     Member { name: node.name.clone(), labels: node.labels.clone(), class }
 }
 
+/// What nodes run of a policy: after its rollout went back, what its newest revision falls back to.
+fn running(policy: &PolicyInfo) -> PolicyRevision {
+    let back = policy.rolled_back.then(|| fallen_back(&policy.revision)).flatten();
+    back.unwrap_or_else(|| policy.revision.clone())
+}
+
+/// The last content of a policy that reached all its nodes. Until a rollout is through, that is what it falls back to.
+fn good(policy: &PolicyInfo) -> Option<PolicyRevision> {
+    match policy.lowest {
+        None => Some(policy.revision.clone()),
+        Some(_) => fallen_back(&policy.revision),
+    }
+}
+
+fn fallen_back(revision: &PolicyRevision) -> Option<PolicyRevision> {
+    let number = revision.fallback.as_ref()?.revision;
+    Some(PolicyRevision { revision: number, ..revision.fallen_back()? })
+}
+
+fn went_back(policy: &PolicyInfo) -> String {
+    let (name, number) = (&policy.revision.name, policy.revision.revision);
+    format!(
+        "The rollout of {name} r{number} went back: nodes run what came before it. `skep rollout show {name}` says why."
+    )
+}
+
 /// A policy that goes by a strategy: it asks for the strategy's approvals where it names none itself, and falls back to
-/// the revision before, without which no rollout could go back.
+/// what last ran everywhere, without which no rollout could go back.
 fn careful(
     document: &PolicyDocument,
     strategy: Option<&RolloutStrategy>,
-    before: Option<&PolicyRevision>,
+    good: Option<&PolicyRevision>,
 ) -> PolicyDocument {
     let mut document = document.clone();
     let Some(strategy) = strategy else { return document };
     document.approval = document.approval.or_else(|| strategy.approval.clone());
-    let same_hook = before.is_some_and(|before| before.attach.hook == document.attach.hook);
+    let same_hook = good.is_some_and(|good| good.attach.hook == document.attach.hook);
     document.fallback = document.fallback.or(same_hook.then_some(FallbackWish::Previous));
     document
 }

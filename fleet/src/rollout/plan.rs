@@ -91,6 +91,16 @@ pub struct Member {
     pub class: String,
 }
 
+/// Kernels of one series and machine verify alike; empty when nothing is known of a kernel.
+#[must_use]
+pub fn kernel_class(kernel: &str, arch: &str) -> String {
+    if kernel.is_empty() {
+        return String::new();
+    }
+    let series: Vec<&str> = kernel.splitn(3, '.').take(2).collect();
+    format!("{} {arch}", series.join("."))
+}
+
 impl RolloutStrategy {
     /// The waves of one revision over the nodes it is for.
     ///

@@ -20,7 +20,7 @@ pub const EVIDENCE_MAX: usize = 336;
 pub const SAMPLES_SHOWN_MAX: usize = 16;
 
 /// What a node has of a policy: a revision, or the fallback signed into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     pub revision: u64,

@@ -258,6 +258,8 @@ pub(crate) fn policies() -> PolicyList {
             applied_at: 1_790_000_000,
             applied_by: "operator".into(),
             nodes: vec!["edge-07".into()],
+            lowest: None,
+            rolled_back: false,
         }],
     }
 }

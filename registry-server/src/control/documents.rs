@@ -250,7 +250,9 @@ impl Fleet {
     ) -> Result<ApprovalInfo, ControlError> {
         let policy = found.info.policy.clone();
         let newest = policy.parse().ok().and_then(|name: PolicyName| {
-            self.policies().get(&name).map(|held| (held.payload, held.stored.revision.revision))
+            self.policies()
+                .get(&name)
+                .map(|held| (held.newest.payload, held.stored.revision.revision))
         });
         let (newest, revision) =
             newest.ok_or_else(|| DocumentError::NoPolicy { policy: policy.clone() })?;

@@ -124,7 +124,7 @@ impl Fleet {
         let seen = now.as_ref().map(|d| d.offer.policies.clone()).unwrap_or_default();
         let offer = Offers::default().get(&self.policies(), name, labels, &seen)?;
         let generation = match now {
-            Some(now) if now.offer.digest == offer.digest => now.generation,
+            Some(now) if now.offer.choice == offer.choice => now.generation,
             Some(now) => Generation(now.generation.0 + 1),
             None => Generation(1),
         };

@@ -44,14 +44,14 @@ impl Loaded {
             let seen = stored.policies.iter().cloned().collect();
             let offer = offers.get(&policies, &stored.name, &stored.labels, &seen)?;
             let mut generation = stored.wanted.generation;
-            if offer.digest != stored.wanted.digest {
+            if offer.choice != stored.wanted.digest {
                 generation = Generation(generation.0 + 1);
                 changes.push(change(&stored.name, generation, &offer));
             }
             roster.put(Arc::new(Node::new(stored, Desired { generation, offer })));
         }
         if !changes.is_empty() {
-            stamp = store.put_wanted(None, &changes, stamp).await?;
+            stamp = store.put_wanted(None, &[], &changes, stamp).await?;
         }
         Ok(Self { stamp, policies, roster })
     }

@@ -39,7 +39,7 @@ impl Fleet {
         for node in nodes {
             let seen = node.policies.iter().cloned().collect();
             let offer = offers.get(&policies, &node.name, &node.labels, &seen)?;
-            if offer.digest != node.wanted.digest {
+            if offer.choice != node.wanted.digest {
                 // Servers of two versions may put an offer together differently. The number is the other's; counting
                 // it up here would have the two count against each other.
                 tracing::warn!(node = %node.name, "another server wants something else of node {}", node.name);

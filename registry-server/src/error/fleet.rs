@@ -3,8 +3,10 @@
 use super::{Answer, sentence, store_answer};
 use crate::control::ControlError;
 use crate::control::documents::DocumentError;
+use crate::control::rollouts::RolloutError;
 use axum::http::StatusCode;
 use skep_api::reason::code;
+use skep_fleet::rollout::StepError;
 
 fn document_answer(error: &DocumentError) -> Answer {
     use DocumentError as E;
@@ -31,6 +33,20 @@ fn document_answer(error: &DocumentError) -> Answer {
     }
 }
 
+fn rollout_answer(error: &RolloutError) -> Answer {
+    use RolloutError as E;
+    let wrong = || Answer::new(StatusCode::CONFLICT, code::ROLLOUT_STATE, sentence(error));
+    match error {
+        E::NoSuch { .. } => Answer::new(StatusCode::NOT_FOUND, code::NOT_FOUND, sentence(error))
+            .hint("`skep rollout list` shows them."),
+        E::Step(StepError::NothingFailed) => wrong().hint("There is nothing to try again."),
+        E::Step(_) => wrong().hint("`skep rollout show` says where it stands."),
+        E::InTheWay { .. } => {
+            wrong().hint("Wait for the other rollout, or cancel it, then go back.")
+        }
+    }
+}
+
 pub(super) fn control_answer(error: &ControlError) -> Answer {
     use ControlError as E;
     let refused =
@@ -41,7 +57,7 @@ pub(super) fn control_answer(error: &ControlError) -> Answer {
         E::NoSuchPackage { .. } | E::OtherIndex(_) => {
             refused().hint("Plan again, so that the digests are those of the registry.")
         }
-        E::Waves { .. } => refused().hint("Apply it without a strategy, or with a newer registry."),
+        E::Rollout(error) => rollout_answer(error),
         E::Document(error) => document_answer(error),
         E::Assignment { .. } => Answer::internal(error),
         E::TooMuch { .. } => refused().hint("Narrow the selector, or merge policies."),

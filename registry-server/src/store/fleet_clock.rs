@@ -6,8 +6,8 @@ use super::policies::{StoredPolicy, policies_after};
 use super::{Change, Dialect, Place, Store, StoreError, failed};
 use skep_api::v1::sync::Report;
 use skep_fleet::ids::NodeName;
-use sqlx::AnyConnection;
 use sqlx::postgres::PgListener;
+use sqlx::{Any, AnyConnection, Transaction};
 use std::time::Duration;
 
 /// The channel that is rung by a change. Heartbeats never ring: a notice in every transaction takes
@@ -56,11 +56,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn fleet_news(&self, since: FleetStamp) -> Result<Option<FleetNews>, StoreError> {
         let failed = failed("look for changes of the fleet");
-        let begin = match self.dialect {
-            Dialect::Sqlite => "BEGIN",
-            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
-        };
-        let mut look = self.read.begin_with(begin).await.map_err(&failed)?;
+        let mut look = self.look().await?;
         let select = "SELECT stamp, documents FROM fleet_clock WHERE id = 1";
         let (stamp, documents): (i64, i64) =
             sqlx::query_as(select).fetch_one(&mut *look).await.map_err(&failed)?;
@@ -72,6 +68,15 @@ impl Store {
         look.rollback().await.map_err(failed)?;
         let documents = documents > since.0;
         Ok(Some(FleetNews { stamp: FleetStamp(stamp), policies, nodes, documents }))
+    }
+
+    /// Begins to read one state of everything, whatever others write meanwhile.
+    pub(super) async fn look(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let begin = match self.dialect {
+            Dialect::Sqlite => "BEGIN",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        };
+        self.read.begin_with(begin).await.map_err(failed("begin a look"))
     }
 
     /// Nodes that any server saw at `since` or later, with what they said.

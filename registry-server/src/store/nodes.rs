@@ -4,6 +4,7 @@
 use super::fleet_clock::{FleetStamp, tick};
 use super::log::append;
 use super::policies::StoredPolicy;
+use super::rollouts::{RolloutWrite, put_earlier, put_rollout};
 use super::{
     Change, Store, StoreError, digest, failed, from_json, parsed, signed, to_json, unsigned,
 };
@@ -183,14 +184,15 @@ impl Store {
         Ok(stamp.into())
     }
 
-    /// Stores a policy revision (when one is given) and what it changes on nodes, all or nothing, if
-    /// nothing of the fleet changed after `since`: generations are counted from what was seen.
+    /// Stores a policy revision (when one is given), how rollouts stand and what both change on nodes, all or nothing,
+    /// if nothing of the fleet changed after `since`: generations are counted from what was seen.
     ///
     /// # Errors
     /// [`StoreError::Moved`] when something did; [`StoreError`].
     pub async fn put_wanted(
         &self,
         policy: Option<&StoredPolicy>,
+        rollouts: &[RolloutWrite],
         changes: &[WantedChange],
         since: FleetStamp,
     ) -> Result<FleetStamp, StoreError> {
@@ -198,6 +200,10 @@ impl Store {
         let stamp = tick(&mut change, since).await?;
         if let Some(policy) = policy {
             put_policy(&mut change, policy, stamp).await?;
+            put_earlier(&mut change, policy).await?;
+        }
+        for rollout in rollouts {
+            put_rollout(&mut change, rollout, stamp).await?;
         }
         for one in changes {
             let update = "UPDATE nodes SET generation = $1, desired_digest = $2, stamp = $3 \

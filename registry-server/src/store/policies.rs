@@ -1,5 +1,6 @@
-//! The newest revision of each policy. Refuses to know which nodes it is for.
+//! The newest revision of each policy, and what belongs to it. Refuses to know which nodes it is for.
 
+use super::rollouts::{Beside, StoredRollout, beside};
 use super::{Store, StoreError, failed};
 use skep_artifact::digest::Digest;
 use skep_artifact::log::{Entry, Event};
@@ -14,6 +15,10 @@ pub struct StoredPolicy {
     pub envelope: Vec<u8>,
     pub applied_at: i64,
     pub applied_by: String,
+    /// How it goes to its nodes; absent when it goes to all at once.
+    pub rollout: Option<StoredRollout>,
+    /// Revisions before it that some node may still have, the oldest first, without what belongs to them.
+    pub earlier: Vec<StoredPolicy>,
 }
 
 impl StoredPolicy {
@@ -43,14 +48,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
-        let select = "SELECT envelope, payload, applied_at, applied_by FROM policies ORDER BY name";
-        let rows: Vec<PolicyRow> =
-            sqlx::query_as(select).fetch_all(&self.read).await.map_err(failed("list policies"))?;
-        rows.into_iter().map(PolicyRow::read).collect()
+        let mut look = self.look().await?;
+        // Stamps begin at nothing.
+        let policies = policies_after(&mut look, -1).await?;
+        look.rollback().await.map_err(failed("end a look"))?;
+        Ok(policies)
     }
 }
 
-/// Policies that were changed after a stamp of the fleet.
+/// Policies that were changed after a stamp of the fleet, each with its rollout and the revisions before it.
 pub(super) async fn policies_after(
     look: &mut AnyConnection,
     stamp: i64,
@@ -59,17 +65,21 @@ pub(super) async fn policies_after(
          WHERE stamp > $1 ORDER BY name";
     let rows: Vec<PolicyRow> = sqlx::query_as(select)
         .bind(stamp)
-        .fetch_all(look)
+        .fetch_all(&mut *look)
         .await
         .map_err(failed("list changed policies"))?;
-    rows.into_iter().map(PolicyRow::read).collect()
+    let mut beside = beside(look, stamp).await?;
+    rows.into_iter().map(|row| row.read(&mut beside)).collect()
 }
 
 impl PolicyRow {
-    fn read(self) -> Result<StoredPolicy, StoreError> {
+    fn read(self, beside: &mut Beside) -> Result<StoredPolicy, StoreError> {
         let revision = PolicyRevision::from_json(&self.payload)
             .map_err(|e| StoreError::Corrupt { what: "policy", reason: e.to_string() })?;
         let Self { envelope, applied_at, applied_by, .. } = self;
-        Ok(StoredPolicy { revision, envelope, applied_at, applied_by })
+        let name = revision.name.as_str();
+        let rollout = beside.rollouts.remove(name);
+        let earlier = beside.earlier.remove(name).unwrap_or_default();
+        Ok(StoredPolicy { revision, envelope, applied_at, applied_by, rollout, earlier })
     }
 }

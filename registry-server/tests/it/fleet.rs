@@ -11,7 +11,6 @@ use skep_artifact::dsse::{self, POLICY_PAYLOAD_TYPE};
 use skep_artifact::hook::{Failure, Hook, Mode, VerdictSet};
 use skep_artifact::key::SecretKey;
 use skep_fleet::policy::{Attach, InterfaceMatch, PinnedProgram, PolicyRevision};
-use skep_fleet::rollout::RolloutStrategy;
 use skep_fleet::selector::{Labels, Selector};
 use std::time::Duration;
 
@@ -222,23 +221,6 @@ async fn a_policy_that_names_what_is_not_published_or_is_no_policy_is_refused() 
     assert_eq!(refusal(admin.apply(&request).await), (422, "policy.refused".into()));
     let request = ApplyRequest { envelope: "*".to_owned() };
     assert_eq!(refusal(admin.apply(&request).await).0, 400);
-}
-
-/// Nothing drives waves here yet, and a revision in waves must not reach every node at once.
-#[tokio::test]
-async fn a_revision_in_waves_is_refused_and_changes_nothing() {
-    let world = World::start().await;
-    let package = package(&world).await;
-    let edge = enrolled(&world, "edge-1", "edge").await;
-    let before = now(&edge).await;
-    let text = r#"{"kind":"RolloutStrategy","name":"all","waves":[{"percent":100}],
-        "bake":{"min":"1m","max":"2m"}}"#;
-    let strategy: RolloutStrategy = serde_json::from_str(text).unwrap();
-    let mut waves = revision("guard", 1, "edge", &package);
-    waves.rollout = Some(strategy.plan(&waves.name, waves.revision, &[]).unwrap());
-    let admin = world.admin();
-    assert_eq!(refusal(admin.apply(&signed(&waves)).await), (422, "policy.refused".into()));
-    assert_eq!(now(&edge).await, before);
 }
 
 pub(crate) fn report(
