@@ -2,6 +2,7 @@
 //! below `demo/`. Refuses to look inside any program; what it shows is what a person would see.
 
 mod attacks;
+mod rollouts;
 mod tell;
 mod traffic;
 
@@ -44,6 +45,8 @@ pub fn perform(ending: Ending) -> Result<Vec<String>> {
     attacks::unknown_signer(&mut teller, &stage)?;
     attacks::downgrade(&mut teller, &mut stage)?;
     agent_dies(&mut teller, &mut stage)?;
+    rollouts::a_good_version(&mut teller, &stage)?;
+    rollouts::a_bad_version(&mut teller, &stage)?;
 
     teller.scene("What came of it");
     teller.verdict();

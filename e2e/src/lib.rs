@@ -18,6 +18,7 @@ pub mod packages;
 pub mod process;
 pub mod programs;
 pub mod registry;
+pub mod rollout;
 pub mod stage;
 pub mod traffic;
 pub mod wait;

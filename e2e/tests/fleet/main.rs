@@ -25,6 +25,7 @@ mod operators;
 mod people;
 mod revoked;
 mod road;
+mod rollouts;
 mod run_beside;
 mod run_chains;
 mod run_local;
