@@ -43,6 +43,7 @@ pub mod code {
     pub const STORAGE_FULL: &str = "server.storage_full";
     pub const OVERLOADED: &str = "server.overloaded";
     pub const DATABASE_DOWN: &str = "server.database_down";
+    pub const BLOB_STORE_DOWN: &str = "server.blob_store_down";
     pub const BLOB_DIGEST: &str = "blob.digest_mismatch";
     pub const UPLOAD_OFFSET: &str = "upload.other_offset";
     pub const UPLOAD_TOO_MANY: &str = "upload.too_many";

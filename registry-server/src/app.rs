@@ -193,7 +193,7 @@ impl App {
         let mut keys = tuf.shared_keys();
         keys.extend([server_key.shared(), cosign.shared()?]);
         shared_keys::note(&store, data, keys, clock::now()).await?;
-        let blobs = BlobStore::open(&data.join("blobs"), faults)?;
+        let blobs = BlobStore::open_with(&data.join("blobs"), storage.bucket.as_ref(), faults)?;
         let fleet = Fleet::load(store.clone(), server_key).await?;
         let partials = Partials::open(&data.join("uploads"))?;
         let log = Log::open(store.clone(), data, witnesses).await?;

@@ -13,6 +13,7 @@ mod files;
 use crate::blob::{BlobError, BlobStore, Opened};
 use crate::store::{Store, StoreError};
 use files::{copy_files, durable, read_json, sealed};
+use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +22,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use tokio::io::AsyncReadExt as _;
 
 /// The form of the folder; a reader refuses what it does not know.
 const FORMAT: u32 = 1;
@@ -227,15 +227,10 @@ async fn copy_blob(blobs: &BlobStore, digest: &Digest, to: &Path) -> Result<(), 
             hasher.update(&bytes);
             file.write_all(&bytes).map_err(&failed)?;
         }
-        Opened::Stream(mut from, _) => {
-            let mut chunk = vec![0; 1 << 18];
-            loop {
-                let read = from.read(&mut chunk).await.map_err(files::failed("read", to))?;
-                if read == 0 {
-                    break;
-                }
-                hasher.update(&chunk[..read]);
-                file.write_all(&chunk[..read]).map_err(&failed)?;
+        Opened::Stream(mut from) => {
+            while let Some(chunk) = from.try_next().await.map_err(files::failed("read", to))? {
+                hasher.update(&chunk);
+                file.write_all(&chunk).map_err(&failed)?;
             }
         }
     }

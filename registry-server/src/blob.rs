@@ -1,30 +1,39 @@
 //! Bytes by digest, in a folder: written beside, flushed, then renamed into place.
 //! Refuses to know what the bytes mean and who may have them.
 
+mod bucket;
+mod cache;
 mod staging;
+mod temp;
 
+pub use bucket::BucketPlace;
 pub use staging::StagedPart;
+pub use temp::Received;
+use temp::{TempFile, sync_folder};
 
 use crate::faults::{FaultPoint, Faults};
 use crate::oci::digest::Algorithm;
+use bucket::Bucket;
 use bytes::Bytes;
+use cache::Cache;
 use futures::Stream;
-use sha2::{Digest as _, Sha256, Sha512};
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt as _};
 use skep_artifact::digest::Digest;
-use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
 
 /// Blobs up to this size are kept in memory once read: manifests and layers of ordinary packages.
 /// Larger ones are streamed from the file.
 pub const SMALL_BYTES_MAX: u64 = 256 << 10;
-/// What the memory of small blobs may hold: 2,000 packages of 32 KiB.
-const CACHE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes read from a file at a time: large enough that a system call is not what takes the time.
+const CHUNK_BYTES: usize = 128 << 10;
 /// How long an upload may pause: longer than any network hiccup, short enough that a dead client
 /// does not hold a place.
 pub const STALL_MAX: Duration = Duration::from_secs(30);
@@ -46,6 +55,8 @@ pub enum BlobError {
     Missing { digest: Digest },
     #[error("cannot {what} {}", path.display())]
     Io { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("the bucket did not {what}")]
+    Bucket { what: &'static str, source: Box<object_store::Error> },
     #[error("a file task was cancelled")]
     Cancelled { source: tokio::task::JoinError },
 }
@@ -58,7 +69,7 @@ impl BlobError {
     }
 }
 
-/// The folder of blobs.
+/// The folder of blobs, or the bucket: what arrives is in the folder until it is whole.
 #[derive(Clone)]
 pub struct BlobStore {
     inner: Arc<Inner>,
@@ -70,24 +81,18 @@ struct Inner {
     /// Parts of uploads that go on after a restart, a folder an upload.
     uploads: PathBuf,
     next_temp: AtomicU64,
+    /// Instead of the folders above but the first.
+    bucket: Option<Bucket>,
     cache: Mutex<Cache>,
     faults: Faults,
-}
-
-/// First in, first out: content is immutable, so nothing is ever stale.
-#[derive(Default)]
-struct Cache {
-    bytes: u64,
-    by_digest: HashMap<Digest, Bytes>,
-    order: VecDeque<Digest>,
 }
 
 /// A stored blob that is about to be served.
 pub enum Opened {
     /// All of it, from memory.
     Whole(Bytes),
-    /// An open file and its length in bytes.
-    Stream(tokio::fs::File, u64),
+    /// As it comes from a file or a bucket.
+    Stream(BoxStream<'static, io::Result<Bytes>>),
 }
 
 impl BlobStore {
@@ -96,27 +101,42 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Io`] names the folder that cannot be used.
     pub fn open(root: &Path, faults: Faults) -> Result<Self, BlobError> {
+        Self::open_with(root, None, faults)
+    }
+
+    /// The same with the whole blobs in a bucket, when one is named.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub fn open_with(
+        root: &Path,
+        bucket: Option<&BucketPlace>,
+        faults: Faults,
+    ) -> Result<Self, BlobError> {
         let temp = root.join("tmp");
         if temp.exists() {
             std::fs::remove_dir_all(&temp).map_err(io_error("clear", &temp))?;
         }
         std::fs::create_dir_all(&temp).map_err(io_error("create", &temp))?;
         let complete = root.join("sha256/ff").exists();
-        for first in (0..=u8::MAX).filter(|_| !complete) {
+        for first in (0..=u8::MAX).filter(|_| !complete && bucket.is_none()) {
             let folder = root.join("sha256").join(hex::encode([first]));
             std::fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         }
-        Ok(Self::with(root, faults))
+        Self::with(root, bucket, faults)
     }
 
-    /// An existing folder, for reading while a server may be using it.
-    #[must_use]
-    pub fn at(root: &Path) -> Self {
-        Self::with(root, Faults::default())
+    /// An existing folder or bucket, for reading while a server may be using it.
+    ///
+    /// # Errors
+    /// [`BlobError::Bucket`].
+    pub fn at(root: &Path, bucket: Option<&BucketPlace>) -> Result<Self, BlobError> {
+        Self::with(root, bucket, Faults::default())
     }
 
-    fn with(root: &Path, faults: Faults) -> Self {
+    fn with(root: &Path, bucket: Option<&BucketPlace>, faults: Faults) -> Result<Self, BlobError> {
         let inner = Inner {
+            bucket: bucket.map(Bucket::open).transpose()?,
             root: root.to_owned(),
             temp: root.join("tmp"),
             uploads: root.join("uploads"),
@@ -124,7 +144,7 @@ impl BlobStore {
             cache: Mutex::default(),
             faults,
         };
-        Self { inner: Arc::new(inner) }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     fn path_of(&self, digest: &Digest) -> PathBuf {
@@ -152,6 +172,16 @@ impl BlobStore {
     /// [`BlobError`] says whether the digest or the disk was at fault.
     pub async fn keep(&self, received: Received, wanted: Digest) -> Result<u64, BlobError> {
         let (target, faults) = (self.path_of(&wanted), self.inner.faults);
+        if let Some(bucket) = &self.inner.bucket {
+            faults.pass(FaultPoint::BlobWritten);
+            let found = received.content();
+            if found != wanted {
+                return Err(BlobError::WrongDigest { wanted, found });
+            }
+            bucket.put(&wanted, &received.temp.path).boxed().await?;
+            faults.pass(FaultPoint::BlobRenamed);
+            return Ok(received.size_bytes());
+        }
         blocking(move || received.temp.keep(wanted, &target, faults)).await
     }
 
@@ -160,6 +190,9 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Io`].
     pub async fn stored(&self) -> Result<Vec<Digest>, BlobError> {
+        if let Some(bucket) = &self.inner.bucket {
+            return bucket.stored().boxed().await;
+        }
         let root = self.inner.root.join("sha256");
         blocking(move || {
             let list = |folder: &Path| {
@@ -180,54 +213,112 @@ impl BlobStore {
         .await
     }
 
-    /// How long ago a file was written, in seconds; `None` when it is gone.
-    pub fn age_blocking(&self, digest: &Digest) -> Option<u64> {
-        let written = self.path_of(digest).metadata().and_then(|found| found.modified()).ok()?;
-        Some(std::time::SystemTime::now().duration_since(written).unwrap_or_default().as_secs())
+    /// How long ago bytes were written, in seconds; `None` when they are gone.
+    ///
+    /// # Errors
+    /// [`BlobError::Bucket`].
+    pub async fn age(&self, digest: &Digest) -> Result<Option<u64>, BlobError> {
+        if let Some(bucket) = &self.inner.bucket {
+            return Ok(bucket.look(digest).boxed().await?.map(|(_, age)| age));
+        }
+        let found = tokio::fs::metadata(self.path_of(digest)).await;
+        let written = found.and_then(|found| found.modified()).ok();
+        let now = std::time::SystemTime::now();
+        Ok(written.map(|written| now.duration_since(written).unwrap_or_default().as_secs()))
     }
 
     /// Whether the bytes are here.
-    #[must_use]
-    pub fn has(&self, digest: &Digest) -> bool {
-        self.path_of(digest).is_file()
-    }
-
-    /// Opens a blob for serving: small ones whole, large ones as a file.
     ///
     /// # Errors
-    /// [`BlobError::Missing`], or [`BlobError::Io`].
+    /// [`BlobError::Bucket`].
+    pub async fn has(&self, digest: &Digest) -> Result<bool, BlobError> {
+        match &self.inner.bucket {
+            Some(bucket) => Ok(bucket.look(digest).boxed().await?.is_some()),
+            None => Ok(self.path_of(digest).is_file()),
+        }
+    }
+
+    /// Opens a blob: small ones whole, large ones as a stream.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], or what the disk or the bucket says.
     pub async fn open_blob(&self, digest: &Digest) -> Result<Opened, BlobError> {
+        self.open_part(digest, 0, u64::MAX).await
+    }
+
+    /// Opens a part of a blob for serving.
+    ///
+    /// # Errors
+    /// As [`BlobStore::open_blob`].
+    pub async fn open_part(
+        &self,
+        digest: &Digest,
+        start: u64,
+        len: u64,
+    ) -> Result<Opened, BlobError> {
         let digest = *digest;
         if let Some(bytes) = self.cached(&digest) {
-            return Ok(Opened::Whole(bytes));
+            return Ok(Opened::Whole(part_of(bytes, start, len)));
+        }
+        if let Some(bucket) = &self.inner.bucket {
+            let found = bucket.look(&digest).boxed().await?;
+            let (size, _) = found.ok_or(BlobError::Missing { digest })?;
+            if size > SMALL_BYTES_MAX {
+                let end = start.saturating_add(len).min(size);
+                return Ok(Opened::Stream(
+                    bucket.stream(&digest, start.min(end)..end).boxed().await?,
+                ));
+            }
+            let bytes = bucket.read(&digest, SMALL_BYTES_MAX).boxed().await?;
+            self.remember_intact(digest, &bytes);
+            return Ok(Opened::Whole(part_of(bytes, start, len)));
         }
         let path = self.path_of(&digest);
-        let (file, len) = blocking(move || open_file(digest, &path)).await?;
-        if len > SMALL_BYTES_MAX {
-            return Ok(Opened::Stream(tokio::fs::File::from_std(file), len));
+        let (file, size) = blocking(move || open_file(digest, &path)).await?;
+        if size > SMALL_BYTES_MAX {
+            let mut file = tokio::fs::File::from_std(file);
+            let path = self.path_of(&digest);
+            let sought = file.seek(io::SeekFrom::Start(start)).await;
+            sought.map_err(io_error("read", &path))?;
+            let stream = ReaderStream::with_capacity(file.take(len), CHUNK_BYTES);
+            return Ok(Opened::Stream(stream.boxed()));
         }
         let path = self.path_of(&digest);
-        let bytes = blocking(move || {
-            let bytes = read_file(file, len, &path)?;
-            // What is remembered is served until it is forgotten, so it is compared once. Other bytes
-            // are served as they are, because a client compares too, but read again each time: a
-            // repair counts from the next request on.
-            Ok((Digest::of(&bytes) == digest, bytes))
-        });
-        let (intact, bytes) = bytes.await?;
-        if intact {
+        let bytes = blocking(move || read_file(file, size, &path)).await?;
+        self.remember_intact(digest, &bytes);
+        Ok(Opened::Whole(part_of(bytes, start, len)))
+    }
+
+    /// What is remembered is served until it is forgotten, so it is compared once. Other bytes are served as they are,
+    /// because a client compares too, but read again each time: a repair counts from the next request on.
+    fn remember_intact(&self, digest: Digest, bytes: &Bytes) {
+        if Digest::of(bytes) == digest {
             self.remember(digest, bytes.clone());
         } else {
             tracing::error!(%digest, "the bytes of {digest} were changed; run a scrub");
         }
-        Ok(Opened::Whole(bytes))
     }
 
-    /// Reads a whole blob of at most `limit` bytes. Blocks: call it off the async threads.
+    /// Reads a whole blob of at most `limit` bytes.
     ///
     /// # Errors
-    /// [`BlobError::Missing`], [`BlobError::TooLarge`] or [`BlobError::Io`].
+    /// [`BlobError::Missing`], [`BlobError::TooLarge`], or what the disk or the bucket says.
+    pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Bytes, BlobError> {
+        if let Some(bucket) = &self.inner.bucket {
+            return bucket.read(digest, limit).boxed().await;
+        }
+        let (store, digest) = (self.clone(), *digest);
+        blocking(move || store.read_blocking(&digest, limit)).await
+    }
+
+    /// [`BlobStore::read`], for whoever is off the async threads.
+    ///
+    /// # Errors
+    /// As [`BlobStore::read`].
     pub fn read_blocking(&self, digest: &Digest, limit: u64) -> Result<Bytes, BlobError> {
+        if let Some(bucket) = &self.inner.bucket {
+            return tokio::runtime::Handle::current().block_on(bucket.read(digest, limit));
+        }
         let path = self.path_of(digest);
         let (file, len) = open_file(*digest, &path)?;
         if len > limit {
@@ -242,117 +333,21 @@ impl BlobStore {
     /// [`BlobError::Io`]; a blob that is gone already is no error.
     pub fn remove_blocking(&self, digest: &Digest) -> Result<(), BlobError> {
         self.cache().forget(digest);
+        if let Some(bucket) = &self.inner.bucket {
+            return tokio::runtime::Handle::current().block_on(bucket.remove(digest));
+        }
         let path = self.path_of(digest);
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(e)),
             _ => Ok(()),
         }
     }
-
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.inner.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn cached(&self, digest: &Digest) -> Option<Bytes> {
-        self.cache().by_digest.get(digest).cloned()
-    }
-
-    fn remember(&self, digest: Digest, bytes: Bytes) {
-        let mut cache = self.cache();
-        let len = bytes.len() as u64;
-        if cache.by_digest.insert(digest, bytes).is_some() {
-            return;
-        }
-        cache.bytes += len;
-        cache.order.push_back(digest);
-        while cache.bytes > CACHE_BYTES_MAX
-            && let Some(oldest) = cache.order.pop_front()
-        {
-            cache.forget(&oldest);
-        }
-    }
 }
 
-impl Cache {
-    fn forget(&mut self, digest: &Digest) {
-        if let Some(bytes) = self.by_digest.remove(digest) {
-            self.bytes -= bytes.len() as u64;
-        }
-    }
-}
-
-/// A body that arrived whole and has no name yet.
-pub struct Received {
-    temp: TempFile,
-}
-
-/// A file that removes itself unless it is kept.
-struct TempFile {
-    path: PathBuf,
-    file: File,
-    hasher: Sha256,
-    /// Only for those who asked for it: it costs as much again.
-    other: Option<Sha512>,
-    bytes: u64,
-}
-
-impl TempFile {
-    fn create(path: PathBuf, algorithm: Algorithm) -> Result<Self, BlobError> {
-        let file = File::create_new(&path).map_err(io_error("create", &path))?;
-        Ok(Self::of(path, file, algorithm))
-    }
-
-    fn of(path: PathBuf, file: File, algorithm: Algorithm) -> Self {
-        let other = (algorithm == Algorithm::Sha512).then(Sha512::new);
-        Self { path, file, hasher: Sha256::new(), other, bytes: 0 }
-    }
-
-    fn hash(&mut self, chunk: &[u8]) {
-        self.hasher.update(chunk);
-        if let Some(other) = &mut self.other {
-            other.update(chunk);
-        }
-    }
-
-    fn append(mut self, chunk: &[u8]) -> Result<Self, BlobError> {
-        self.hash(chunk);
-        self.file.write_all(chunk).map_err(io_error("write", &self.path))?;
-        self.bytes += chunk.len() as u64;
-        Ok(self)
-    }
-
-    /// Flush, compare, rename, flush the folder: after this the blob survives a power cut.
-    fn keep(mut self, wanted: Digest, target: &Path, faults: Faults) -> Result<u64, BlobError> {
-        faults.pass(FaultPoint::BlobWritten);
-        let found = Digest::from_bytes(std::mem::take(&mut self.hasher).finalize().into());
-        if found != wanted {
-            return Err(BlobError::WrongDigest { wanted, found });
-        }
-        self.name(target)?;
-        faults.pass(FaultPoint::BlobRenamed);
-        sync_folder(target)?;
-        Ok(self.bytes)
-    }
-
-    /// Flush and rename.
-    fn name(&self, target: &Path) -> Result<(), BlobError> {
-        self.file.sync_all().map_err(io_error("flush", &self.path))?;
-        std::fs::rename(&self.path, target).map_err(io_error("name", target))
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        // Gone already when it was kept: the rename took the name.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Flushes the folder of a file, so that its name survives a power cut.
-fn sync_folder(file: &Path) -> Result<(), BlobError> {
-    let Some(folder) = file.parent() else { return Ok(()) };
-    let opened = File::open(folder).map_err(io_error("open", folder))?;
-    opened.sync_all().map_err(io_error("flush", folder))
+fn part_of(bytes: Bytes, start: u64, len: u64) -> Bytes {
+    let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
+    let len = usize::try_from(len).unwrap_or(usize::MAX).min(bytes.len() - start);
+    bytes.slice(start..start + len)
 }
 
 fn open_file(digest: Digest, path: &Path) -> Result<(File, u64), BlobError> {

@@ -172,21 +172,16 @@ pub async fn signature(
     let Some(found) = found else { return Err(CosignError::NoVersion { package, version }) };
     let index = found.summary.index;
     let manifests = manifests(app, &package, &version, index).await?;
-    read(app, index, manifests)
+    read(app, index, manifests).await
 }
 
-fn read(app: &App, index: Digest, manifests: Manifests) -> Result<CosignSignature, CosignError> {
-    let limit = MANIFEST_JSON_BYTES_MAX as u64;
-    let layer_of = |manifest: &Digest| {
-        let bytes = app.blobs.read_blocking(manifest, limit)?;
-        let value: serde_json::Value =
-            serde_json::from_slice(&bytes).map_err(|_| CosignError::Stored)?;
-        let digest = value["layers"][0]["digest"].as_str().and_then(|text| text.parse().ok());
-        let content = app.blobs.read_blocking(&digest.ok_or(CosignError::Stored)?, limit)?;
-        Ok::<_, CosignError>((value, content))
-    };
-    let (manifest, payload) = layer_of(&manifests.signature)?;
-    let (_, bundle) = layer_of(&manifests.bundle)?;
+async fn read(
+    app: &App,
+    index: Digest,
+    manifests: Manifests,
+) -> Result<CosignSignature, CosignError> {
+    let (manifest, payload) = layer_of(app, &manifests.signature).await?;
+    let (_, bundle) = layer_of(app, &manifests.bundle).await?;
     Ok(CosignSignature {
         index,
         manifest: manifests.signature,
@@ -196,6 +191,17 @@ fn read(app: &App, index: Digest, manifests: Manifests) -> Result<CosignSignatur
         bundle: BASE64.encode(bundle),
         public_key: app.cosign.public_pem()?,
     })
+}
+
+/// A manifest and the bytes of its first layer.
+async fn layer_of(app: &App, manifest: &Digest) -> Result<(serde_json::Value, Bytes), CosignError> {
+    let limit = MANIFEST_JSON_BYTES_MAX as u64;
+    let bytes = app.blobs.read(manifest, limit).await?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|_| CosignError::Stored)?;
+    let digest = value["layers"][0]["digest"].as_str().and_then(|text| text.parse().ok());
+    let content = app.blobs.read(&digest.ok_or(CosignError::Stored)?, limit).await?;
+    Ok((value, content))
 }
 
 async fn make(

@@ -295,6 +295,13 @@ fn blob_answer(error: &BlobError) -> Answer {
             let message = format!("Blob {digest} was not found.");
             Answer::new(StatusCode::NOT_FOUND, code::NOT_FOUND, message)
         }
+        BlobError::Bucket { .. } => {
+            let message = "The registry's store of bytes cannot be reached.";
+            let answer =
+                Answer::new(StatusCode::SERVICE_UNAVAILABLE, code::BLOB_STORE_DOWN, message)
+                    .hint("Try again in a few seconds.");
+            Answer { log: Some(chain(error)), ..answer }
+        }
         BlobError::Io { .. } | BlobError::Cancelled { .. } => Answer::internal(error),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn log_key(storage: &Storage) -> anyhow::Result<()> {
 pub(crate) async fn scrub(storage: &Storage, from: Option<String>) -> anyhow::Result<ExitCode> {
     let source = from.map(source).transpose()?;
     let store = open_store(storage).await?;
-    let blobs = BlobStore::at(&storage.data.join("blobs"));
+    let blobs = BlobStore::at(&storage.data.join("blobs"), storage.bucket.as_ref())?;
     let found = scrub::run(&store, &blobs, source.as_ref(), &Progress::default()).await?;
     store.close().await;
     tell(&found)?;
@@ -76,7 +76,7 @@ pub(crate) async fn migrate(storage: &Storage, down: bool) -> anyhow::Result<()>
 /// Whatever could not be read or written; the folder is no backup then.
 pub(crate) async fn write_backup(storage: &Storage, to: &Path) -> anyhow::Result<()> {
     let store = open_store(storage).await?;
-    let blobs = BlobStore::at(&storage.data.join("blobs"));
+    let blobs = BlobStore::at(&storage.data.join("blobs"), storage.bucket.as_ref())?;
     let counts = backup::write(&store, &blobs, &storage.data, to, clock::now()).await?;
     store.close().await;
     let backup::Counts { tables, rows, blobs } = counts;
@@ -91,7 +91,11 @@ pub(crate) async fn restore(storage: &Storage, from: &Path) -> anyhow::Result<()
     std::fs::create_dir_all(&storage.data)
         .with_context(|| format!("cannot create {}", storage.data.display()))?;
     let store = Store::open(&storage.database).await?;
-    let blobs = BlobStore::open(&storage.data.join("blobs"), Faults::default())?;
+    let blobs = BlobStore::open_with(
+        &storage.data.join("blobs"),
+        storage.bucket.as_ref(),
+        Faults::default(),
+    )?;
     let counts = backup::restore(&store, &blobs, &storage.data, from).await?;
     store.close().await;
     let backup::Counts { tables, rows, blobs } = counts;

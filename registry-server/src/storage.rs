@@ -1,6 +1,7 @@
 //! Where everything is kept: the data folder, the database, the blobs. Read from flags and variables
 //! by every subcommand. Refuses to open any of it.
 
+use crate::blob::BucketPlace;
 use crate::store::Place;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,10 @@ pub struct StorageFlags {
     /// belongs into the variable, because others see flags (SKEP_DATABASE_URL)
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
+    /// A bucket of an S3-compatible store for the bytes instead of a folder: s3://bucket/folder (SKEP_BLOB_STORE).
+    /// Credentials, region and endpoint come from the usual AWS_ variables
+    #[arg(long, value_name = "URL")]
+    pub blob_store: Option<String>,
 }
 
 impl fmt::Debug for StorageFlags {
@@ -29,6 +34,8 @@ pub struct Storage {
     /// Keys, certificates, uploads on their way, and what has no place of its own.
     pub data: PathBuf,
     pub database: Place,
+    /// Where the bytes are, when it is not the folder.
+    pub bucket: Option<BucketPlace>,
 }
 
 /// One thing wrong with it.
@@ -38,13 +45,17 @@ pub enum StorageFault {
         "SKEP_DATABASE_URL or --database-url is no address of PostgreSQL. Write it like postgres://user@host/name."
     )]
     DatabaseUrl,
+    #[error(
+        "'{text}' in SKEP_BLOB_STORE or --blob-store is no bucket. Write it like s3://bucket/folder."
+    )]
+    BlobStore { text: String },
 }
 
 impl Storage {
     /// Everything in one folder.
     #[must_use]
     pub fn in_folder(data: &Path) -> Self {
-        Self { data: data.to_owned(), database: Place::in_folder(data) }
+        Self { data: data.to_owned(), database: Place::in_folder(data), bucket: None }
     }
 
     /// Reads flags first and variables second.
@@ -70,7 +81,15 @@ impl Storage {
                 Place::Postgres(url)
             }
         };
-        if faults.is_empty() { Ok(Self { data: data.to_owned(), database }) } else { Err(faults) }
+        let bucket = given(&flags.blob_store, "SKEP_BLOB_STORE").and_then(|text| {
+            let place = BucketPlace::parse(&text);
+            if place.is_none() {
+                faults.push(StorageFault::BlobStore { text });
+            }
+            place
+        });
+        let data = data.to_owned();
+        if faults.is_empty() { Ok(Self { data, database, bucket }) } else { Err(faults) }
     }
 }
 
@@ -93,8 +112,17 @@ mod tests {
         let read = Storage::read(data, &StorageFlags::default(), &variable).unwrap();
         assert_eq!(read.database, Place::Postgres(url.to_owned()));
         assert!(!format!("{read:?}").contains("secret"));
-        let flags = StorageFlags { database_url: Some("mysql://x".to_owned()) };
+        let flags = StorageFlags { database_url: Some("mysql://x".to_owned()), blob_store: None };
         assert_eq!(Storage::read(data, &flags, &variable), Err(vec![StorageFault::DatabaseUrl]));
         assert!(!format!("{flags:?}").contains("mysql"));
+        let bucket = |text: &str| {
+            let flags = StorageFlags { database_url: None, blob_store: Some(text.to_owned()) };
+            Storage::read(data, &flags, &nothing).map(|read| format!("{:?}", read.bucket.unwrap()))
+        };
+        assert_eq!(bucket("s3://skep-blobs/a/b/").unwrap(), "s3://skep-blobs/a/b");
+        assert!(bucket("s3://skep-blobs").is_ok());
+        for wrong in ["https://bucket", "s3://", "s3://UPPER/x", "s3://a"] {
+            assert!(bucket(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -153,6 +153,25 @@ pub(crate) fn cargo_mutants(workspace: &Workspace, version: &str) -> Result<std:
     Ok(path)
 }
 
+/// Puts a program of somebody else's where tests look for it, in exactly this version; built when it is not there.
+pub(crate) fn foreign(
+    workspace: &Workspace,
+    package: &str,
+    version: &str,
+    features: &str,
+) -> Result<()> {
+    let path = workspace.tools.join("bin").join(package);
+    let found = run::captured(Command::new(&path).arg("--version")).unwrap_or_default();
+    if found.split_whitespace().last() == Some(version) {
+        return Ok(());
+    }
+    say::note(&format!("{package} {version} is missing; cargo builds it now, once."));
+    let mut install = cargo_install(workspace, package);
+    // A test's neighbour need not be fast, and is built in half the time.
+    install.args(["--debug", "--force", "--version", version, "--features", features, "--root"]);
+    run::shown(install.arg(&workspace.tools))
+}
+
 /// `cargo install` away from our own target folder and our own lints, so that neither rebuilds the other.
 fn cargo_install(workspace: &Workspace, package: &str) -> Command {
     let mut install = run::cargo(&workspace.root);

@@ -1,4 +1,4 @@
-//! Programs that others wrote, from PyPI and npm, with pinned versions, kept beside the other tools: tests run them
+//! Programs that others wrote, from PyPI, npm and the Rust registry, with pinned versions, kept beside the other tools: tests run them
 //! against what we serve. Refuses to know which tests.
 
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{run, say};
+use crate::{run, say, setup};
 
 /// Python packages: a folder for each set, a virtual environment.
 const PYTHON: &[(&str, &[&str])] = &[
@@ -21,6 +21,9 @@ const NPM: &[(&str, &[&str])] = &[
     ("sigstore-js-3.1.0", &["@sigstore/verify@3.1.0", "@sigstore/bundle@4.0.0"]),
 ];
 
+/// Rust programs: package, version, features.
+const RUST: &[(&str, &str, &str)] = &[("s3s-fs", "0.14.1", "binary")];
+
 /// Installs what is missing. Returns what could not be, each with the reason: tests that want it then say they were skipped.
 pub(crate) fn install(workspace: &Workspace) -> Vec<String> {
     let python = PYTHON.iter().filter_map(|(name, pins)| {
@@ -29,7 +32,11 @@ pub(crate) fn install(workspace: &Workspace) -> Vec<String> {
     let npm = NPM.iter().filter_map(|(name, pins)| {
         npm(workspace, name, pins).err().map(|error| format!("{name}: {error:#}"))
     });
-    python.chain(npm).collect()
+    let rust = RUST.iter().filter_map(|(name, version, features)| {
+        let installed = setup::foreign(workspace, name, version, features);
+        installed.err().map(|error| format!("{name}: {error:#}"))
+    });
+    python.chain(npm).chain(rust).collect()
 }
 
 /// Makes a virtual environment with these packages, once; returns its folder.

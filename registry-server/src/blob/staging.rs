@@ -2,11 +2,13 @@
 //! after a restart. Refuses to know which parts were acknowledged.
 
 use super::{
-    Algorithm, BlobError, BlobStore, Received, STALL_MAX, TempFile, blocking, io_error, sync_folder,
+    Algorithm, BlobError, BlobStore, CHUNK_BYTES, Received, STALL_MAX, TempFile, blocking,
+    io_error, sync_folder,
 };
 use crate::oci::digest::OciDigest;
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use sha2::Digest as _;
 use skep_artifact::digest::Digest;
 use std::fs::File;
@@ -14,9 +16,6 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use tokio_util::io::ReaderStream;
-
-/// Bytes read at a time when parts are hashed or joined.
-const CHUNK_BYTES: usize = 128 << 10;
 
 /// One part of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +104,9 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Full`] or [`BlobError::Io`].
     pub async fn stage(&self, received: Received, part: &StagedPart) -> Result<(), BlobError> {
+        if let Some(bucket) = &self.inner.bucket {
+            return bucket.stage(part, &received.temp.path).boxed().await;
+        }
         let path = self.staged_path(part);
         blocking(move || {
             if let Some(folder) = path.parent() {
@@ -130,19 +132,40 @@ impl BlobStore {
         last: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     ) -> Result<Received, BlobError> {
         let mut last = last.peekable();
-        if let [part] = parts {
+        if let [part] = parts
+            && self.inner.bucket.is_none()
+        {
             let first = std::pin::Pin::new(&mut last).peek();
             if let Ok(None) = tokio::time::timeout(STALL_MAX, first).await {
                 return self.adopt(part, algorithm).await;
             }
         }
-        let paths: Vec<PathBuf> = parts.iter().map(|part| self.staged_path(part)).collect();
-        let files = futures::stream::iter(paths)
-            .then(|path| async move { tokio::fs::File::open(path).await })
-            .map_ok(|file| ReaderStream::with_capacity(file, CHUNK_BYTES))
-            .try_flatten()
-            .map_err(axum::Error::new);
+        let files = self.part_streams(parts);
         self.receive_hashed(limit, algorithm, Box::pin(files.chain(last))).await
+    }
+
+    /// In a box: through what borrows on the way the compiler does not see that it may move between threads.
+    fn part_streams(&self, parts: &[StagedPart]) -> BoxStream<'static, Result<Bytes, axum::Error>> {
+        let store = self.clone();
+        futures::stream::iter(parts.to_vec())
+            .then(move |part| {
+                let store = store.clone();
+                async move { store.part_stream(&part).await }
+            })
+            .try_flatten()
+            .map_err(axum::Error::new)
+            .boxed()
+    }
+
+    async fn part_stream(
+        &self,
+        part: &StagedPart,
+    ) -> io::Result<BoxStream<'static, io::Result<Bytes>>> {
+        if let Some(bucket) = &self.inner.bucket {
+            return bucket.staged(part).boxed().await.map_err(io::Error::other);
+        }
+        let file = tokio::fs::File::open(self.staged_path(part)).await?;
+        Ok(ReaderStream::with_capacity(file, CHUNK_BYTES).boxed())
     }
 
     /// A part as if it had just been received. It has two names then, so that the upload is whole still if
@@ -174,6 +197,9 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Io`]; an upload without parts is no error.
     pub async fn unstage(&self, upload: &str) -> Result<(), BlobError> {
+        if let Some(bucket) = &self.inner.bucket {
+            return bucket.unstage(upload).boxed().await;
+        }
         let folder = self.inner.uploads.join(upload);
         blocking(move || match std::fs::remove_dir_all(&folder) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &folder)(e)),
@@ -187,6 +213,9 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Io`].
     pub async fn staged_uploads(&self) -> Result<Vec<String>, BlobError> {
+        if let Some(bucket) = &self.inner.bucket {
+            return bucket.staged_uploads().boxed().await;
+        }
         let folder = self.inner.uploads.clone();
         blocking(move || {
             let entries = match std::fs::read_dir(&folder) {

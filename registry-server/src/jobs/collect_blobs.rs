@@ -44,7 +44,7 @@ async fn unknown(app: &App) -> Result<usize, ApiError> {
         if app.store.knows_blob(&digest).await? {
             continue;
         }
-        let old = app.blobs.age_blocking(&digest).is_some_and(|age| age > UNUSED_SECS as u64);
+        let old = app.blobs.age(&digest).await?.is_some_and(|age| age > UNUSED_SECS as u64);
         // Looked up once more alone: an upload of the same bytes may have noted them meanwhile.
         let _alone = app.collecting.write().await;
         if old && !app.store.knows_blob(&digest).await? {

@@ -23,7 +23,7 @@ pub async fn exists(
     ApiPath(digest): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
     let digest: Digest = name("Blob", &digest)?;
-    let known = app.store.knows_blob(&digest).await? && app.blobs.has(&digest);
+    let known = app.store.knows_blob(&digest).await? && app.blobs.has(&digest).await?;
     if !known {
         return Err(ApiError::not_found(format!("Blob {digest}")));
     }

@@ -35,7 +35,7 @@ pub async fn state(
     ApiPath(digest): ApiPath<String>,
 ) -> Result<Json<UploadState>, ApiError> {
     let digest: Digest = name("Upload", &digest)?;
-    if app.store.knows_blob(&digest).await? && app.blobs.has(&digest) {
+    if app.store.knows_blob(&digest).await? && app.blobs.has(&digest).await? {
         return Ok(Json(UploadState { offset: 0, complete: true }));
     }
     let key = PartialKey { token: publisher.credential().to_owned(), digest };

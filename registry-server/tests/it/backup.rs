@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 async fn write(storage: &Storage, to: &Path) -> Result<Counts, BackupError> {
     let store = Store::open(&storage.database).await.unwrap();
-    let blobs = BlobStore::at(&storage.data.join("blobs"));
+    let blobs = BlobStore::at(&storage.data.join("blobs"), storage.bucket.as_ref()).unwrap();
     let counts = backup::write(&store, &blobs, &storage.data, to, 1).await;
     store.close().await;
     counts
@@ -26,7 +26,12 @@ async fn write(storage: &Storage, to: &Path) -> Result<Counts, BackupError> {
 async fn restore(storage: &Storage, from: &Path) -> Result<Counts, BackupError> {
     std::fs::create_dir_all(&storage.data).unwrap();
     let store = Store::open(&storage.database).await.unwrap();
-    let blobs = BlobStore::open(&storage.data.join("blobs"), Faults::default()).unwrap();
+    let blobs = BlobStore::open_with(
+        &storage.data.join("blobs"),
+        storage.bucket.as_ref(),
+        Faults::default(),
+    )
+    .unwrap();
     let counts = backup::restore(&store, &blobs, &storage.data, from).await;
     store.close().await;
     counts
@@ -78,7 +83,7 @@ async fn a_backup_of_a_running_server_moves_into_the_other_database_and_back() {
         assert_eq!(sorted(&first, &name), sorted(&second, &name), "{name}");
     }
     let store = Store::open(&moved.storage().database).await.unwrap();
-    let blobs = BlobStore::at(&moved.data().join("blobs"));
+    let blobs = BlobStore::at(&moved.data().join("blobs"), None).unwrap();
     let found = scrub::run(&store, &blobs, None, &Progress::default()).await.unwrap();
     assert!(found.all_is_well(), "{found:?}");
     store.close().await;

@@ -21,6 +21,16 @@ impl Server {
         database: &Database,
         fault: Option<FaultPoint>,
     ) -> Self {
+        Self::with(folder, database, fault, &[]).await
+    }
+
+    /// The same with these variables set.
+    pub(crate) async fn with(
+        folder: &Path,
+        database: &Database,
+        fault: Option<FaultPoint>,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (data, address_file) = (folder.join("data"), folder.join("address"));
         let _ = std::fs::remove_file(&address_file);
         let mut command = Command::new(env!("CARGO_BIN_EXE_skep-registry"));
@@ -34,6 +44,7 @@ impl Server {
         if let Some(url) = database.url() {
             command.env("SKEP_DATABASE_URL", url);
         }
+        command.envs(variables.iter().copied());
         if let Some(point) = fault {
             command.env("SKEP_FAULT_POINT", point.name());
         }

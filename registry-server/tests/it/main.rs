@@ -36,6 +36,7 @@ mod registry_client;
 mod replicas;
 mod rollout_scene;
 mod rollouts;
+mod s3;
 mod transport;
 mod trust;
 mod uploads;

@@ -149,7 +149,17 @@ async fn only_an_admin_starts_tasks_and_only_one_that_makes_sense() {
 }
 
 pub(crate) fn offline(arguments: &[&str], data: &Path, database: Option<String>) -> Output {
+    offline_with(arguments, data, database, &[])
+}
+
+pub(crate) fn offline_with(
+    arguments: &[&str],
+    data: &Path,
+    database: Option<String>,
+    variables: &[(&str, &str)],
+) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep-registry"));
+    command.envs(variables.iter().copied());
     if let Some(url) = database {
         command.env("SKEP_DATABASE_URL", url);
     }

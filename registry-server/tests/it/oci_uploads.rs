@@ -263,7 +263,7 @@ async fn left_uploads_and_blobs_that_nothing_names_go_after_a_day_and_what_is_na
     assert!(app.store.abandoned_uploads(later, 10).await.unwrap().is_empty());
     for part in [&image["config"], &image["layers"][0]] {
         let digest: Digest = part["digest"].as_str().unwrap().parse().unwrap();
-        assert!(app.blobs.has(&digest));
+        assert!(app.blobs.has(&digest).await.unwrap());
     }
     let found = scrub::run(&app.store, &app.blobs, None, &progress).await.unwrap();
     assert!(found.intact == 3 && found.changed.is_empty() && found.missing.is_empty(), "{found:?}");

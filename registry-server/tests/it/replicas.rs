@@ -9,6 +9,7 @@ use skep_api::v1::nodes::CreateNodeToken;
 use skep_api::v1::sync::{DesiredState, SyncRequest};
 use skep_api::v1::tokens::Scope;
 use skep_fleet::selector::Labels;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -32,18 +33,20 @@ async fn pair() -> Pair {
     let blobs = folders[1].path().join("data/blobs");
     std::fs::create_dir_all(&blobs).unwrap();
     std::os::unix::fs::symlink(first.data.join("blobs/sha256"), blobs.join("sha256")).unwrap();
-    for keys in ["log.key", "assignment.key", "cosign.key", "trust"] {
-        let copy = Command::new("cp")
-            .arg("-a")
-            .arg(first.data.join(keys))
-            .arg(folders[1].path().join("data"))
-            .status();
-        assert!(copy.unwrap().success());
-    }
+    share_keys(&first.data, &folders[1].path().join("data"));
     let second = Server::start(folders[1].path(), &database, None).await;
     assert!(!second.data.join("admin.token").exists(), "the first server made one for all");
     let admin = admin_token(&first.data);
     Pair { first, second, admin, _folders: folders, _database: database }
+}
+
+/// Gives a server the keys of another, as its operator would.
+pub(crate) fn share_keys(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for keys in ["log.key", "assignment.key", "cosign.key", "trust"] {
+        let copied = Command::new("cp").arg("-a").arg(from.join(keys)).arg(to).status();
+        assert!(copied.unwrap().success());
+    }
 }
 
 impl Pair {

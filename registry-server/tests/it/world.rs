@@ -90,7 +90,7 @@ impl World {
             data: Some(data.display().to_string()),
             listen: Some(listen.to_owned()),
             witnesses: witnesses.to_vec(),
-            storage: StorageFlags { database_url: database.url() },
+            storage: StorageFlags { database_url: database.url(), blob_store: None },
             ..ServeFlags::default()
         };
         let lookup = |name: &str| {
@@ -169,7 +169,7 @@ impl Stopped {
 
     pub(crate) fn storage(&self) -> Storage {
         let data = self.data();
-        Storage { database: self.database.place(&data), data }
+        Storage { database: self.database.place(&data), data, bucket: None }
     }
 
     /// Every file that holds what is in the database.

@@ -12,14 +12,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use skep_artifact::digest::Digest;
-use std::io::SeekFrom;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
-
-/// Bytes read from a file at a time: large enough that a system call is not what takes the time.
-const CHUNK_BYTES: usize = 128 << 10;
 
 /// How long a client may believe an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,19 +146,9 @@ pub(super) async fn serve(
 }
 
 async fn body(app: &App, digest: Digest, start: u64, len: u64) -> Result<Body, OciError> {
-    match app.blobs.open_blob(&digest).await? {
-        Opened::Whole(bytes) => {
-            let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
-            let len = usize::try_from(len).unwrap_or(usize::MAX).min(bytes.len() - start);
-            Ok(Body::from(bytes.slice(start..start + len)))
-        }
-        Opened::Stream(mut file, _) => {
-            file.seek(SeekFrom::Start(start)).await.map_err(|source| {
-                crate::blob::BlobError::Io { what: "read", path: digest.hex().into(), source }
-            })?;
-            let stream = ReaderStream::with_capacity(file.take(len), CHUNK_BYTES);
-            Ok(Body::from_stream(stream))
-        }
+    match app.blobs.open_part(&digest, start, len).await? {
+        Opened::Whole(bytes) => Ok(Body::from(bytes)),
+        Opened::Stream(stream) => Ok(Body::from_stream(stream)),
     }
 }
 
