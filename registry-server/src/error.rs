@@ -12,7 +12,7 @@ mod packages;
 mod people;
 mod trust;
 
-pub use envelope::{DatabaseAway, finish};
+pub use envelope::{DatabaseAway, Written, finish};
 pub use oci::OciError;
 
 use crate::adopt::AdoptError;

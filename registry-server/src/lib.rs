@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod node_state;
 pub mod oci;
 pub mod oidc;
+pub mod pages;
 pub mod partial;
 pub mod people;
 pub mod publish;

@@ -11,7 +11,7 @@ use crate::routes::{
     quotas, rollouts, sessions, stats, tasks, tokens, tuf, uploads, web, webhooks,
 };
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -256,7 +256,12 @@ pub fn router(app: App) -> Router {
 }
 
 /// Addresses that no route has: errors below the APIs, the web front everywhere else.
-async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn elsewhere(
+    State(app): State<App>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let below = |root: &str| {
         uri.path().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -265,6 +270,6 @@ async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     } else if below("/v1") || below("/log") || below("/tuf") {
         StatusCode::NOT_FOUND.into_response()
     } else {
-        web::front(&method, &uri, &headers)
+        web::front(&app, &method, &uri, &headers).await
     }
 }

@@ -21,6 +21,10 @@ struct Failure {
 #[derive(Clone, Copy)]
 pub struct DatabaseAway;
 
+/// Marks an error that is written already, for people: a page.
+#[derive(Clone, Copy)]
+pub struct Written;
+
 #[derive(Clone, Copy)]
 pub(super) enum Envelope {
     Ours,
@@ -75,6 +79,9 @@ pub async fn finish(request: Request, next: Next) -> Response {
 fn with_envelope(response: Response, id: &str) -> Response {
     let status = response.status();
     let (mut parts, body) = response.into_parts();
+    if parts.extensions.get::<Written>().is_some() {
+        return Response::from_parts(parts, body);
+    }
     let failure = parts.extensions.remove::<Failure>().or_else(|| generic(status));
     let Some(mut failure) = failure else { return Response::from_parts(parts, body) };
     id.clone_into(&mut failure.body.request_id);

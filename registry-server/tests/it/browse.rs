@@ -97,10 +97,6 @@ async fn what_is_not_there_is_not_found() {
         let answer = crate::world::get(format!("{}{path}", world.address)).await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
     }
-    for path in ["/some/page", "/"] {
-        let answer = crate::world::get(format!("{}{path}", world.address)).await.unwrap();
-        assert_eq!(answer.status(), 200, "{path}");
-    }
     let answer = crate::world::get(format!("{}/missing.js", world.address)).await.unwrap();
     assert_eq!(answer.status(), 404);
 }

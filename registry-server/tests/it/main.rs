@@ -29,6 +29,7 @@ mod oci_uploads;
 mod oidc;
 mod openapi;
 mod outage;
+mod pages;
 mod people;
 mod prometheus;
 mod publish;

@@ -328,6 +328,11 @@ type = "xdp"
         Self { name: name.parse().unwrap(), version: version.parse().unwrap(), blobs }
     }
 
+    /// The object in every package.
+    pub(crate) fn object() -> Vec<u8> {
+        OBJECT.clone()
+    }
+
     pub(crate) fn index(&self) -> Digest {
         self.blobs.index.digest
     }
