@@ -9,8 +9,10 @@ pub mod view;
 pub mod words;
 
 mod browser;
+mod check;
 mod client;
 mod session;
 mod verify;
 
+pub use check::offer;
 pub use pages::mount;

@@ -140,6 +140,7 @@ const NEEDS: &[Need] = &[
     },
     Need { sign: Sign::Program("npm"), package: "npm", purpose: "installing that issuer" },
     Need { sign: Sign::Program("wasm-opt"), package: "binaryen", purpose: "a small frontend" },
+    Need { sign: Sign::Program("brotli"), package: "brotli", purpose: "a small frontend" },
 ];
 
 impl Need {

@@ -17,6 +17,7 @@ const PYTHON: &[(&str, &[&str])] = &[
 
 /// npm packages: a folder for each set, with its `node_modules`.
 const NPM: &[(&str, &[&str])] = &[
+    ("axe-core-4.14.1", &["axe-core@4.14.1"]),
     ("tuf-js-6.0.2", &["tuf-js@6.0.2"]),
     ("sigstore-js-3.1.0", &["@sigstore/verify@3.1.0", "@sigstore/bundle@4.0.0"]),
 ];

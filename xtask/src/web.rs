@@ -14,8 +14,8 @@ const PACKAGE: &str = "skep-frontend";
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile that makes few bytes.
 const PROFILE: &str = "web";
-/// Compressed bytes of wasm we want to stay under: it is what a reader waits for on a slow line.
-const WASM_GZIP_GOAL_BYTES: usize = 450 * 1024;
+/// Compressed bytes of the first program we want to stay under: it is what a reader waits for on a slow line.
+const FIRST_WASM_GOAL_BYTES: usize = 450 * 1024;
 
 /// Older releases write every exported table as table 0 (binaryen issue 4711), and wasm-bindgen exports table 1.
 const BINARYEN_RELEASE_MIN: u32 = 110;
@@ -28,17 +28,35 @@ pub(crate) fn perform(workspace: &Workspace, _: &WebArguments) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the browser program into `frontend/dist`.
+/// A program of the front: what cargo calls it, and what browsers do.
+struct Program {
+    binary: &'static str,
+    name: &'static str,
+}
+
+/// The pages, and what verifies: that is loaded when it is needed.
+const PROGRAMS: [Program; 2] = [
+    Program { binary: "skep-frontend", name: "app" },
+    Program { binary: "skep-frontend-check", name: "check" },
+];
+
+/// Builds the browser programs into `frontend/dist`.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    let wasm = compile(workspace)?;
+    let compiled = compile(workspace)?;
     let glue = tempfile::tempdir().context("no temporary folder could be made")?;
-    bind(workspace, &wasm, glue.path())?;
-    let wasm = glue.path().join("app_bg.wasm");
-    shrink(&wasm)?;
-    let files = dist(&workspace.root.join("frontend"), glue.path())?;
+    for program in &PROGRAMS {
+        let wasm = compiled.join(program.binary).with_extension("wasm");
+        bind(workspace, program.name, &wasm, glue.path())?;
+        shrink(&glue.path().join(format!("{}_bg.wasm", program.name)))?;
+    }
+    let mut files = dist(&workspace.root.join("frontend"), glue.path())?;
+    report(&files)?;
+    let packed: Result<Vec<WebFile>> = files.iter().map(packed).collect();
+    files.extend(packed?);
     let folder = workspace.root.join("frontend").join("dist");
     replace(&folder, &files)?;
-    report(&files)
+    say::note("Written to frontend/dist.");
+    Ok(())
 }
 
 /// One file of the result.
@@ -51,13 +69,12 @@ fn compile(workspace: &Workspace) -> Result<PathBuf> {
     let mut cargo = run::cargo(&workspace.root);
     cargo.args(["build", "--package", PACKAGE, "--target", TARGET, "--profile", PROFILE]);
     run::shown(&mut cargo)?;
-    let folder = workspace.target.join(TARGET).join(PROFILE);
-    Ok(folder.join(PACKAGE).with_extension("wasm"))
+    Ok(workspace.target.join(TARGET).join(PROFILE))
 }
 
-fn bind(workspace: &Workspace, wasm: &Path, out: &Path) -> Result<()> {
+fn bind(workspace: &Workspace, name: &str, wasm: &Path, out: &Path) -> Result<()> {
     let mut bindgen = Command::new(bindgen_program(workspace)?);
-    bindgen.args(["--target", "web", "--no-typescript", "--out-name", "app"]);
+    bindgen.args(["--target", "web", "--no-typescript", "--out-name", name]);
     bindgen.args(["--remove-name-section", "--remove-producers-section", "--out-dir"]);
     bindgen.arg(out).arg(wasm);
     run::shown(&mut bindgen)
@@ -111,37 +128,32 @@ fn binaryen_release(version: &str) -> Option<u32> {
     version.split_whitespace().nth(2)?.parse().ok()
 }
 
-/// The files of the result, with their final names.
+/// The files of the result, with their final names: `style-….css`, `app-….js`, `app-…_bg.wasm`. The registry's pages
+/// find them by these names.
 fn dist(frontend: &Path, glue: &Path) -> Result<Vec<WebFile>> {
-    let wasm = read(&glue.join("app_bg.wasm"))?;
-    let script = String::from_utf8(read(&glue.join("app.js"))?)
-        .context("wasm-bindgen wrote a script that is not text")?;
     let style = read(&frontend.join("assets").join("style.css"))?;
-    let page = String::from_utf8(read(&frontend.join("index.html"))?)
-        .context("frontend/index.html is not text")?;
-
-    // The script names the wasm file, so its own hash follows from the wasm's.
-    let wasm_name = format!("app-{}_bg.wasm", hash(&wasm)?);
-    let script = format!(
-        "{}\n__wbg_init({{ module_or_path: new URL('{wasm_name}', import.meta.url) }});\n",
-        script.replace("app_bg.wasm", &wasm_name)
-    );
-    let script_name = format!("app-{}.js", hash(script.as_bytes())?);
-    let style_name = format!("style-{}.css", hash(&style)?);
-    let page = page
-        .replace("@style@", &style_name)
-        .replace("@script@", &script_name)
-        .replace("@wasm@", &wasm_name);
-    Ok(vec![
-        WebFile { name: "index.html".into(), bytes: page.into_bytes() },
-        WebFile { name: script_name, bytes: script.into_bytes() },
-        WebFile { name: wasm_name, bytes: wasm },
-        WebFile { name: style_name, bytes: style },
+    let mut files = vec![
+        WebFile { name: format!("style-{}.css", hash(&style)?), bytes: style },
         WebFile {
             name: "favicon.svg".into(),
             bytes: read(&frontend.join("assets").join("favicon.svg"))?,
         },
-    ])
+    ];
+    for Program { name, .. } in &PROGRAMS {
+        let wasm = read(&glue.join(format!("{name}_bg.wasm")))?;
+        let script = String::from_utf8(read(&glue.join(format!("{name}.js")))?)
+            .context("wasm-bindgen wrote a script that is not text")?;
+        // The script names the wasm file, so its own hash follows from the wasm's.
+        let wasm_name = format!("{name}-{}_bg.wasm", hash(&wasm)?);
+        let script = format!(
+            "{}\n__wbg_init({{ module_or_path: new URL('{wasm_name}', import.meta.url) }});\n",
+            script.replace(&format!("{name}_bg.wasm"), &wasm_name)
+        );
+        let script_name = format!("{name}-{}.js", hash(script.as_bytes())?);
+        files.push(WebFile { name: script_name, bytes: script.into_bytes() });
+        files.push(WebFile { name: wasm_name, bytes: wasm });
+    }
+    Ok(files)
 }
 
 /// Writes all files into a fresh folder and puts it in the place of the old one, so that a server that is
@@ -170,18 +182,19 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 fn report(files: &[WebFile]) -> Result<()> {
-    say::note("Written to frontend/dist:");
     for file in files {
-        let packed = gzip(&file.bytes)?.len();
+        let small = packed(file)?.bytes.len();
         say::note(&format!(
-            "  {:32} {:>9} bytes, {:>8} with gzip",
+            "  {:32} {:>9} bytes, {:>8} with brotli, {:>8} with gzip",
             file.name,
             file.bytes.len(),
-            packed
+            small,
+            gzip(&file.bytes)?.len()
         ));
-        if file.name.ends_with(".wasm") && packed > WASM_GZIP_GOAL_BYTES {
+        let first = file.name.starts_with("app-") && file.name.ends_with(".wasm");
+        if first && small > FIRST_WASM_GOAL_BYTES {
             say::note(&format!(
-                "  The program is larger than the goal of {WASM_GZIP_GOAL_BYTES} bytes."
+                "  The program is larger than the goal of {FIRST_WASM_GOAL_BYTES} bytes."
             ));
         }
     }
@@ -197,6 +210,12 @@ fn hash(bytes: &[u8]) -> Result<String> {
     let out = piped(&mut Command::new("sha256sum"), bytes)?;
     let text = String::from_utf8_lossy(&out);
     Ok(text.chars().take(16).collect())
+}
+
+/// A file as browsers get it over TLS, under the name by which the registry finds it.
+fn packed(file: &WebFile) -> Result<WebFile> {
+    let bytes = piped(Command::new("brotli").args(["-q", "11", "-w", "24", "-c"]), &file.bytes)?;
+    Ok(WebFile { name: format!("{}.br", file.name), bytes })
 }
 
 fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
@@ -222,33 +241,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_the_content_and_the_page_names_them_all() {
+    fn names_follow_the_content() {
         let place = tempfile::tempdir().unwrap();
         let (frontend, glue) = (place.path().join("frontend"), place.path().join("glue"));
         fs::create_dir_all(frontend.join("assets")).unwrap();
         fs::create_dir_all(&glue).unwrap();
         let write = |path: PathBuf, text: &str| fs::write(path, text).unwrap();
-        write(frontend.join("index.html"), "/@style@ /@script@ /@wasm@");
         write(frontend.join("assets/style.css"), "a{}");
         write(frontend.join("assets/favicon.svg"), "<svg/>");
-        write(glue.join("app.js"), "new URL('app_bg.wasm', import.meta.url)");
-        write(glue.join("app_bg.wasm"), "one");
+        for name in ["app", "check"] {
+            let script = format!("new URL('{name}_bg.wasm', import.meta.url)");
+            write(glue.join(format!("{name}.js")), &script);
+            write(glue.join(format!("{name}_bg.wasm")), "one");
+        }
         let names = |files: &[WebFile]| -> Vec<String> {
             files.iter().map(|file| file.name.clone()).collect()
         };
 
         let first = dist(&frontend, &glue).unwrap();
-        let page = String::from_utf8(first[0].bytes.clone()).unwrap();
-        for name in names(&first)[1..4].iter() {
-            assert!(page.contains(name.as_str()), "{name} is not in {page}");
-        }
-        let script = String::from_utf8(first[1].bytes.clone()).unwrap();
+        let script = String::from_utf8(first[2].bytes.clone()).unwrap();
         assert!(!script.contains("'app_bg.wasm'"), "{script}");
+        assert!(script.contains("\n__wbg_init("), "{script}");
+        let check = String::from_utf8(first[4].bytes.clone()).unwrap();
+        assert!(check.contains("\n__wbg_init("), "{check}");
 
         write(glue.join("app_bg.wasm"), "two");
         let second = dist(&frontend, &glue).unwrap();
-        assert_ne!(names(&first)[1..3], names(&second)[1..3]);
-        assert_eq!(names(&first)[3], names(&second)[3]);
+        assert_ne!(names(&first)[2..4], names(&second)[2..4]);
+        assert_eq!(names(&first)[..2], names(&second)[..2]);
+        assert_eq!(names(&first)[4..], names(&second)[4..]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use crate::view::search;
 use crate::words;
+use serde::{Deserialize, Serialize};
 use skep_api::v1::namespaces::NamespaceInfo;
 use skep_artifact::digest::Digest;
 use skep_artifact::key::KeyId;
@@ -14,7 +15,7 @@ use skep_artifact::object::ObjectFacts;
 use skep_artifact::role::{Role, RoleError};
 
 /// The checks, in the order they are made; each needs the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Step {
     /// The role file is signed by enough of the namespace's keys.
     Signatures,
@@ -32,6 +33,15 @@ pub enum Outcome {
     Waiting,
     Running,
     Passed(String),
+    Failed(String),
+}
+
+/// What the program that checks tells the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// A check passed; the sentence says what was found.
+    Passed(Step, String),
+    /// The check that was running failed, and none is made after it.
     Failed(String),
 }
 
@@ -88,6 +98,14 @@ impl Verification {
     pub fn set(&mut self, step: Step, outcome: Outcome) {
         for check in self.checks.iter_mut().filter(|check| check.step == step) {
             check.outcome = outcome.clone();
+        }
+    }
+
+    /// Notes what was told.
+    pub fn take(&mut self, report: Report) {
+        match report {
+            Report::Passed(step, says) => self.passed(step, says),
+            Report::Failed(says) => self.failed(says),
         }
     }
 
@@ -289,6 +307,18 @@ mod tests {
         assert_eq!(verification.checks()[2].outcome, Outcome::Waiting);
         assert_eq!(verification.summary(), words::VERIFIED_NOT);
         assert!(!verification.is_complete());
+    }
+
+    #[test]
+    fn what_is_told_is_read_back() {
+        for report in [Report::Passed(Step::Named, "ok".into()), Report::Failed("no".into())] {
+            let text = serde_json::to_string(&report).unwrap();
+            assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        }
+        let mut verification = Verification::default();
+        verification.take(Report::Passed(Step::Signatures, String::new()));
+        verification.take(Report::Failed("no".into()));
+        assert_eq!(verification.checks()[1].outcome, Outcome::Failed("no".into()));
     }
 
     #[test]
