@@ -1,26 +1,39 @@
 //! The app: its frame, its routes, one page per route. Pages fetch; they refuse to format (that is `view`)
 //! and to draw (that is `components`).
 
+pub mod account;
+pub mod audit;
 pub mod home;
+pub mod log_in;
+pub mod namespace;
 pub mod node;
 pub mod nodes;
 pub mod not_found;
 pub mod package;
+pub mod policies;
+pub mod policy;
 pub mod search;
+mod shell;
 
 use crate::browser;
 use crate::components::time::Clock;
-use crate::session::Session;
+use crate::session::{Access, Session};
 use crate::words;
 use leptos::prelude::*;
 use leptos_router::components::{A, Route, Router, Routes};
 use leptos_router::hooks::use_location;
 use leptos_router::path;
 
-/// Starts the app in the page's body.
+/// Starts the app beside what the server drew, and takes its place once there is something to see.
 pub fn mount() {
     console_error_panic_hook::set_once();
-    mount_to_body(App);
+    match browser::app_root() {
+        Some(root) => {
+            mount_to(root, App).forget();
+            leptos::task::spawn_local(shell::leave());
+        }
+        None => mount_to_body(App),
+    }
 }
 
 #[component]
@@ -37,6 +50,13 @@ fn App() -> impl IntoView {
                     <Route path=path!("/p/:ns/:name/:version") view=package::PackagePage />
                     <Route path=path!("/nodes") view=nodes::NodesPage />
                     <Route path=path!("/nodes/:name") view=node::NodePage />
+                    <Route path=path!("/policies") view=policies::PoliciesPage />
+                    <Route path=path!("/policies/:name") view=policy::PolicyPage />
+                    <Route path=path!("/audit") view=audit::AuditPage />
+                    <Route path=path!("/log-in") view=log_in::LogInPage />
+                    <Route path=path!("/sign-up") view=log_in::SignUpPage />
+                    <Route path=path!("/account") view=account::AccountPage />
+                    <Route path=path!("/namespaces/:ns") view=namespace::NamespacePage />
                 </Routes>
             </Frame>
         </Router>
@@ -48,14 +68,16 @@ fn App() -> impl IntoView {
 fn Frame(children: Children) -> impl IntoView {
     focus_follows_the_page();
     let session = Session::of_app();
-    let sign_out = move || {
-        session.token().map(|_| {
-            view! {
-                <button type="button" class="quiet" on:click=move |_| session.sign_out()>
-                    {words::SIGN_OUT}
-                </button>
-            }
-        })
+    let account = move || match session.access() {
+        Access::Asking => ().into_any(),
+        Access::Nobody { .. } => view! { <A href="/log-in">{words::LOG_IN}</A> }.into_any(),
+        Access::Account(account) => view! { <A href="/account">{account.name}</A> }.into_any(),
+        Access::Token(_) => view! {
+            <button type="button" class="quiet" on:click=move |_| session.log_out()>
+                {words::SIGN_OUT}
+            </button>
+        }
+        .into_any(),
     };
     view! {
         <a class="skip" href="#main" on:click=move |event| { event.prevent_default(); browser::focus("main"); }>
@@ -73,7 +95,9 @@ fn Frame(children: Children) -> impl IntoView {
             <nav aria-label=words::NAV_LABEL>
                 <A href="/search">{words::NAV_PACKAGES}</A>
                 <A href="/nodes">{words::NAV_NODES}</A>
-                {sign_out}
+                <A href="/policies">{words::POLICIES_TITLE}</A>
+                <A href="/audit">{words::AUDIT}</A>
+                {account}
             </nav>
         </header>
         <main id="main" tabindex="-1">{children()}</main>

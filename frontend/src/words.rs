@@ -1,7 +1,11 @@
 //! Every English sentence the pages say, in one place. It refuses to know when each is said.
 
+mod account;
+mod fleet;
 mod package;
 
+pub use account::*;
+pub use fleet::*;
 pub use package::*;
 
 pub const SITE: &str = "Skep";
@@ -9,7 +13,7 @@ pub const SKIP: &str = "Skip to the content";
 pub const NAV_LABEL: &str = "Main";
 pub const NAV_PACKAGES: &str = "Packages";
 pub const NAV_NODES: &str = "Nodes";
-pub const SIGN_OUT: &str = "Sign out";
+pub const SIGN_OUT: &str = "Log out";
 pub const FOOTER: &str = "Skep is the registry and fleet platform for eBPF: signed programs, chained on one hook, seen as they run.";
 
 // Home and search.
@@ -50,14 +54,19 @@ pub const CHECK_WAITING: &str = "waiting";
 pub const CHECK_RUNNING: &str = "checking";
 pub const CHECK_PASSED: &str = "passed";
 pub const CHECK_FAILED: &str = "failed";
+pub const CHECK_NOT_LOADED: &str =
+    "The program that verifies could not be loaded. Try again; nothing was verified.";
 pub const BLOBS_TOO_LARGE: &str =
     "The package has more bytes than a package may have; the check was stopped.";
 
 // Signing in.
-pub const SIGN_IN_TITLE: &str = "Sign in to see the fleet";
-pub const SIGN_IN_TEXT: &str = "The node list is not public. Paste an API token that may read the fleet. It stays in this tab and is gone when you close it.";
+pub const SIGN_IN_TITLE: &str = "With an API token";
+pub const SIGN_IN_TEXT: &str =
+    "Paste a token that may read the fleet. It stays in this tab and is gone when you close it.";
+pub const NOT_PUBLIC: &str =
+    "What runs on the nodes is not public. Log in, or use a token that may read the fleet.";
 pub const SIGN_IN_LABEL: &str = "API token";
-pub const SIGN_IN_BUTTON: &str = "Sign in";
+pub const SIGN_IN_BUTTON: &str = "Use token";
 pub const SIGN_IN_HINT: &str = "An operator makes one with";
 pub const SIGN_IN_COMMAND: &str = "skep token create --name me --scope read-fleet";
 pub const TOKEN_EMPTY: &str = "Paste a token first.";

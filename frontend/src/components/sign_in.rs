@@ -5,17 +5,23 @@ use crate::session::{Session, TokenFault};
 use crate::words;
 use leptos::html::Input;
 use leptos::prelude::*;
+use leptos_router::hooks::use_navigate;
 
-/// The sign-in box.
+/// The box. Where `next` is given, the reader is led there.
 #[component]
-pub fn SignIn() -> impl IntoView {
+pub(crate) fn TokenBox(next: Option<String>) -> impl IntoView {
     let session = Session::of_app();
+    let go = use_navigate();
     let field: NodeRef<Input> = NodeRef::new();
     let fault: RwSignal<Option<TokenFault>> = RwSignal::new(None);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let text = field.get_untracked().map(|input| input.value()).unwrap_or_default();
-        fault.set(session.sign_in(&text).err());
+        let taken = session.take_token(&text);
+        fault.try_set(taken.err());
+        if let (Ok(()), Some(next)) = (taken, &next) {
+            go(next, Default::default());
+        }
     };
     let fault_text = move || {
         fault.get().map(|fault| match fault {
@@ -24,12 +30,12 @@ pub fn SignIn() -> impl IntoView {
         })
     };
     view! {
-        <section class="sign-in" aria-labelledby="sign-in-title">
+        <section class="panel sign-in" aria-labelledby="sign-in-title">
             <h2 id="sign-in-title">{words::SIGN_IN_TITLE}</h2>
             <p>{words::SIGN_IN_TEXT}</p>
             <form on:submit=submit>
-                <label for="token">{words::SIGN_IN_LABEL}</label>
-                <div class="line">
+                <div class="field">
+                    <label for="token">{words::SIGN_IN_LABEL}</label>
                     <input
                         id="token"
                         type="password"
@@ -39,8 +45,8 @@ pub fn SignIn() -> impl IntoView {
                         aria-describedby="token-fault"
                         aria-invalid=move || fault.get().is_some().to_string()
                     />
-                    <button type="submit">{words::SIGN_IN_BUTTON}</button>
                 </div>
+                <button type="submit">{words::SIGN_IN_BUTTON}</button>
                 <p id="token-fault" class="fault" aria-live="polite">{fault_text}</p>
             </form>
             <p class="fine">{words::SIGN_IN_HINT}</p>

@@ -5,9 +5,9 @@ use leptos::prelude::*;
 
 /// A titled table with its column heads; the rows are the children.
 #[component]
-pub fn Table(
+pub fn Table<H: IntoView + 'static>(
     #[prop(into)] caption: String,
-    heads: Vec<&'static str>,
+    heads: Vec<H>,
     children: Children,
 ) -> impl IntoView {
     let columns = heads.into_iter().map(|head| view! { <th scope="col">{head}</th> });

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 /// The browser's clock as a signal, in seconds since 1970.
 #[derive(Clone, Copy)]
-pub(crate) struct Clock(RwSignal<i64>);
+pub(crate) struct Clock(pub(crate) RwSignal<i64>);
 
 impl Clock {
     /// Starts the clock for every component below.

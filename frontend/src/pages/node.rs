@@ -4,9 +4,7 @@
 mod sections;
 
 use crate::browser;
-use crate::client;
 use crate::components::notice::Loading;
-use crate::components::sign_in::SignIn;
 use crate::session::Session;
 use crate::view::feed::Feed;
 use crate::view::link;
@@ -30,22 +28,21 @@ const POLICIES_EVERY: u32 = 10;
 pub fn NodePage() -> impl IntoView {
     let params = use_params_map();
     let name = Memo::new(move |_| params.with(|p| p.get("name").unwrap_or_default()));
-    let session = Session::of_app();
     move || {
         let name = name.get();
         browser::set_title(&words::title(&name));
-        match session.token() {
-            None => view! { <h1>{name}</h1> <SignIn /> }.into_any(),
-            Some(token) => view! { <Live name token /> }.into_any(),
-        }
+        let title = name.clone();
+        let somebody = Session::of_app().is_somebody().unwrap_or_default();
+        let heading = (!somebody).then(|| view! { <h1>{title}</h1> });
+        view! { {heading} {super::nodes::for_somebody(|| view! { <Live name /> }.into_any())} }
     }
 }
 
 #[component]
-fn Live(name: String, token: String) -> impl IntoView {
+fn Live(name: String) -> impl IntoView {
     let feed = RwSignal::new(Feed::default());
     let policies: RwSignal<Option<PolicyList>> = RwSignal::new(None);
-    poll(name.clone(), token, feed, policies);
+    poll(name.clone(), feed, policies);
     // The page is rebuilt when its shape changes, not when its numbers do.
     let stage = Memo::new(move |_| {
         feed.with(|f| match (f.newest().is_some(), f.failure()) {
@@ -76,7 +73,8 @@ enum Stage {
 }
 
 /// Asks again and again until the component is gone. A tab in the background asks nothing.
-fn poll(name: String, token: String, feed: RwSignal<Feed>, policies: RwSignal<Option<PolicyList>>) {
+fn poll(name: String, feed: RwSignal<Feed>, policies: RwSignal<Option<PolicyList>>) {
+    let session = Session::of_app();
     let gone = Arc::new(AtomicBool::new(false));
     let leave = gone.clone();
     on_cleanup(move || leave.store(true, Ordering::Relaxed));
@@ -86,11 +84,11 @@ fn poll(name: String, token: String, feed: RwSignal<Feed>, policies: RwSignal<Op
         while !gone.load(Ordering::Relaxed) {
             if !browser::is_hidden() {
                 let list = if round.is_multiple_of(POLICIES_EVERY) {
-                    client::json::<PolicyList>("/v1/policies", Some(&token)).await.ok()
+                    session.get::<PolicyList>("/v1/policies").await.ok()
                 } else {
                     None
                 };
-                let answer = client::json::<NodeDetail>(&path, Some(&token)).await;
+                let answer = session.get::<NodeDetail>(&path).await;
                 if gone.load(Ordering::Relaxed) {
                     return;
                 }

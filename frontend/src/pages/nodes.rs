@@ -1,43 +1,43 @@
 //! `/nodes?q=`: the fleet as a list, for readers with a token. It refuses to show any of it without one.
 
 use crate::browser;
-use crate::client;
+use crate::components::narrow::Narrow;
 use crate::components::notice::{Loading, NoticeBox};
-use crate::components::sign_in::SignIn;
 use crate::components::table::Table;
 use crate::components::time::Ago;
+use crate::pages::log_in::LogInBox;
 use crate::session::Session;
-use crate::view::link;
 use crate::view::load::{Failure, Notice, Tone};
 use crate::view::nodes::{self, NodeRow};
 use crate::words;
-use leptos::html::Input;
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
 use leptos_router::components::A;
-use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::hooks::use_query_map;
 use skep_api::v1::nodes::NodeList;
 
 /// The page.
 #[component]
 pub fn NodesPage() -> impl IntoView {
     browser::set_title(&words::title(words::NODES_TITLE));
-    let session = Session::of_app();
-    let body = move || match session.token() {
-        None => view! { <SignIn /> }.into_any(),
-        Some(token) => view! { <Fleet token /> }.into_any(),
-    };
-    view! { <h1>{words::NODES_TITLE}</h1> {body} }
+    view! { <h1>{words::NODES_TITLE}</h1> {move || for_somebody(|| view! { <Fleet /> }.into_any())} }
+}
+
+/// What only somebody may see, or the way to become somebody.
+pub(super) fn for_somebody(page: impl FnOnce() -> AnyView) -> AnyView {
+    match Session::of_app().is_somebody() {
+        None => view! { <Loading blocks=3 /> }.into_any(),
+        Some(true) => page(),
+        Some(false) => view! { <p>{words::NOT_PUBLIC}</p> <LogInBox /> }.into_any(),
+    }
 }
 
 #[component]
-fn Fleet(token: String) -> impl IntoView {
+fn Fleet() -> impl IntoView {
+    let session = Session::of_app();
     let address = use_query_map();
     let narrow = Memo::new(move |_| address.with(|q| q.get("q").unwrap_or_default()));
-    let list = LocalResource::new(move || {
-        let token = token.clone();
-        async move { client::json::<NodeList>("/v1/nodes", Some(&token)).await }
-    });
+    let list =
+        LocalResource::new(move || async move { session.get::<NodeList>("/v1/nodes").await });
     move || match list.get() {
         None => view! { <Loading blocks=3 /> }.into_any(),
         Some(Err(failure)) => failed(&failure),
@@ -50,9 +50,9 @@ fn Fleet(token: String) -> impl IntoView {
     }
 }
 
-/// The refused state: what the registry said, and the box to try another token.
+/// The refused state: what the registry said, and the way to be somebody else.
 pub(super) fn failed(failure: &Failure) -> AnyView {
-    let again = failure.wants_sign_in().then(|| view! { <SignIn /> });
+    let again = failure.wants_sign_in().then(|| view! { <LogInBox /> });
     view! { <NoticeBox notice=failure.notice() /> {again} }.into_any()
 }
 
@@ -77,28 +77,10 @@ fn table(list: NodeList, narrow: Memo<String>) -> AnyView {
     ];
     view! {
         <p role="status">{summary}</p>
-        <Narrow narrow />
+        <Narrow page="/nodes" label=words::NARROW_LABEL narrow />
         <Table caption=words::NODES_TITLE heads>{rows}</Table>
     }
     .into_any()
-}
-
-#[component]
-fn Narrow(narrow: Memo<String>) -> impl IntoView {
-    let navigate = use_navigate();
-    let field: NodeRef<Input> = NodeRef::new();
-    let typed = move |_| {
-        let text = field.get_untracked().map(|input| input.value()).unwrap_or_default();
-        let options =
-            NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
-        navigate(&format!("/nodes{}", link::query(&[("q", &text)])), options);
-    };
-    view! {
-        <p class="narrow">
-            <label for="narrow">{words::NARROW_LABEL}</label>
-            <input id="narrow" type="search" node_ref=field prop:value=move || narrow.get() on:input=typed />
-        </p>
-    }
 }
 
 fn row(row: NodeRow) -> impl IntoView {

@@ -40,6 +40,24 @@ pub fn node(name: &str) -> String {
     format!("/nodes/{}", escaped(name))
 }
 
+/// The page of a namespace.
+#[must_use]
+pub fn namespace(name: &str) -> String {
+    format!("/namespaces/{}", escaped(name))
+}
+
+/// The page of a policy.
+#[must_use]
+pub fn policy(name: &str) -> String {
+    format!("/policies/{}", escaped(name))
+}
+
+/// The search for a text.
+#[must_use]
+pub fn search(text: &str) -> String {
+    format!("/search{}", query(&[("q", text)]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,8 @@ pub enum Failure {
     Unreadable { what: String },
     /// The answer was larger than it may be.
     TooLarge { limit: usize },
+    /// What was typed cannot be sent.
+    Typed { what: String },
 }
 
 /// What kind of message a notice is; decides its mark and its colour.
@@ -71,6 +73,7 @@ impl Failure {
                 words::TOO_LARGE_TITLE,
                 &words::too_large(&super::format::bytes(u64::try_from(*limit).unwrap_or(u64::MAX))),
             ),
+            Self::Typed { what } => Notice::new(Tone::Refused, words::BAD_REQUEST_TITLE, what),
             Self::Refused { status, body } => refused(*status, body),
         }
     }

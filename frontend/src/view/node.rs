@@ -224,7 +224,9 @@ pub fn policy_rows(node: &str, policies: &PolicyList) -> Vec<PolicyRow> {
     policies.policies.iter().filter(selects).map(policy_row).collect()
 }
 
-fn policy_row(info: &PolicyInfo) -> PolicyRow {
+/// One policy as a row.
+#[must_use]
+pub fn policy_row(info: &PolicyInfo) -> PolicyRow {
     let attach = &info.revision.attach;
     let program =
         |p: &skep_fleet::policy::PinnedProgram| format!("{} ({} {})", p.name, p.package, p.version);

@@ -1,11 +1,18 @@
 //! A package and one of its versions as header, tables and snippets.
 //! It refuses to know whether the signatures hold: `verification` shows that.
 
+mod rows;
+mod snippets;
+
+pub(super) use rows::settings;
+pub use rows::{GlobalRow, MapRow, ProgramRow, SettingRow};
+pub use snippets::Snippet;
+
 use crate::view::{format, link, permissions, search};
 use crate::words;
 use skep_api::v1::packages::{PackageDetail, VersionDetail, VersionSummary};
-use skep_artifact::manifest::{Manifest, Scalar, SettingTarget};
-use skep_artifact::object::{IntType, MapFacts, ObjectFacts, ProgramFacts, ProgramKind};
+use skep_artifact::manifest::Manifest;
+use skep_artifact::object::ObjectFacts;
 
 /// A label and what it stands for, with what to show on hover.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,47 +36,6 @@ pub struct VersionRow {
     pub current: bool,
 }
 
-/// One row of the table of programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProgramRow {
-    pub name: String,
-    pub kind: String,
-    pub section: String,
-    pub instructions: String,
-    pub kernel: String,
-    pub because: String,
-    pub helpers: String,
-}
-
-/// One row of the table of maps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MapRow {
-    pub name: String,
-    pub kind: String,
-    pub entries: String,
-    pub key: String,
-    pub value: String,
-    /// Whether operators fill it, or the programs keep state in it.
-    pub role: &'static str,
-}
-
-/// One row of the configuration reference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingRow {
-    pub name: String,
-    pub ty: String,
-    pub default: String,
-    pub range: String,
-    pub about: String,
-}
-
-/// A command or file to copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snippet {
-    pub title: &'static str,
-    pub text: String,
-}
-
 /// The package page, without what is verified in the browser.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackageView {
@@ -83,12 +49,18 @@ pub struct PackageView {
     pub published_at: i64,
     pub repository: Option<String>,
     pub keywords: Vec<String>,
-    pub yanked: bool,
+    /// What somebody should know before choosing it: yanked, deprecated, deleted.
+    pub warnings: Vec<String>,
+    /// Its number in the transparency log, as people read it.
+    pub log_entry: Option<String>,
     pub newest: Option<String>,
+    /// The version released before it.
+    pub before: Option<String>,
     pub versions: Vec<VersionRow>,
     pub permissions: Vec<permissions::Permission>,
     pub programs: Vec<ProgramRow>,
     pub maps: Vec<MapRow>,
+    pub globals: Vec<GlobalRow>,
     pub settings: Vec<SettingRow>,
     pub snippets: Vec<Snippet>,
 }
@@ -116,16 +88,17 @@ pub fn view(package: &PackageDetail, version: &VersionDetail) -> PackageView {
         published_at: version.summary.published_at,
         repository: package.repository.clone().filter(|url| url.starts_with("https://")),
         keywords: package.keywords.clone(),
-        yanked: version.summary.yanked,
+        warnings: warnings(package, version),
+        log_entry: version.summary.log_index.map(|at| words::log_entry(&format::count(at))),
+        before: before(package, version),
         newest: (newest != own).then_some(newest),
         versions: package.versions.iter().map(|v| version_row(&name, v, &own)).collect(),
         permissions: permissions::of(&version.facts),
-        programs: rows_of(&version.facts, |facts| facts.programs.iter().map(program_row).collect()),
-        maps: rows_of(&version.facts, |facts| {
-            facts.maps.iter().map(|map| map_row(map, manifest.as_ref())).collect()
-        }),
+        programs: rows::programs(&version.facts),
+        maps: rows::maps(&version.facts, manifest.as_ref()),
+        globals: rows::globals(&version.facts, manifest.as_ref()),
         settings: manifest.as_ref().map(settings).unwrap_or_default(),
-        snippets: snippets(&name, &own, version, manifest.as_ref()),
+        snippets: snippets::of(&name, &own, version, manifest.as_ref()),
         version: own,
         name,
     }
@@ -174,153 +147,30 @@ fn version_row(name: &str, version: &VersionSummary, current: &str) -> VersionRo
     }
 }
 
-/// Rows of every object; objects for several architectures repeat rows, which are shown once.
-fn rows_of<R: PartialEq>(facts: &[ObjectFacts], rows: impl Fn(&ObjectFacts) -> Vec<R>) -> Vec<R> {
-    let mut all: Vec<R> = Vec::new();
-    for row in facts.iter().flat_map(rows) {
-        if !all.contains(&row) {
-            all.push(row);
-        }
+fn warnings(package: &PackageDetail, version: &VersionDetail) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(why) = &version.tombstoned {
+        warnings.push(words::deleted(why));
     }
-    all
-}
-
-fn program_row(program: &ProgramFacts) -> ProgramRow {
-    ProgramRow {
-        name: program.name.clone(),
-        kind: kind_name(program.kind),
-        section: program.section.clone(),
-        instructions: format::count(u64::from(program.insns)),
-        kernel: program.lowest_kernel.map_or_else(|| words::UNKNOWN.to_owned(), |k| k.to_string()),
-        because: program.because.clone(),
-        helpers: program.helpers.join(", "),
+    if version.summary.yanked {
+        let why = version.summary.yank_message.as_deref().unwrap_or_default();
+        warnings.push(words::yanked(why));
     }
-}
-
-fn kind_name(kind: ProgramKind) -> String {
-    let text = serde_json::to_value(kind).ok();
-    text.as_ref().and_then(|v| v.as_str()).unwrap_or(words::UNKNOWN).replace('_', " ")
-}
-
-fn map_row(map: &MapFacts, manifest: Option<&Manifest>) -> MapRow {
-    let configured = manifest.is_some_and(|m| {
-        m.config
-            .values()
-            .any(|s| matches!(&s.target, SettingTarget::Map { map: name, .. } if *name == map.name))
-    });
-    MapRow {
-        name: map.name.clone(),
-        kind: map.kind.replace('_', " "),
-        entries: format::count(u64::from(map.max_entries)),
-        key: format::bytes(u64::from(map.key_size)),
-        value: format::bytes(u64::from(map.value_size)),
-        role: if configured { words::MAP_CONFIG } else { words::MAP_STATE },
+    let deprecations = [&package.summary.deprecated, &version.summary.deprecated];
+    for deprecation in deprecations.into_iter().flatten() {
+        let instead = deprecation.replacement.as_ref().map(ToString::to_string);
+        warnings.push(words::deprecated(&deprecation.message, instead.as_deref()));
     }
+    warnings
 }
 
-fn settings(manifest: &Manifest) -> Vec<SettingRow> {
-    let row = |(name, setting): (&String, &skep_artifact::manifest::Setting)| {
-        let about = setting.about.clone().unwrap_or_default();
-        match &setting.target {
-            SettingTarget::Global { ty, default, min, max, unit, .. } => {
-                let unit = unit.as_deref().unwrap_or_default();
-                SettingRow {
-                    name: name.clone(),
-                    ty: ty.to_string(),
-                    default: default.map_or_else(
-                        || words::DEFAULT_COMPILED.to_owned(),
-                        |d| with_unit(&scalar(d), unit),
-                    ),
-                    range: range(*ty, *min, *max, unit),
-                    about,
-                }
-            }
-            SettingTarget::Map { key, value, .. } => SettingRow {
-                name: name.clone(),
-                ty: words::map_setting(&key_name(key), value.as_str()),
-                default: words::DEFAULT_EMPTY.to_owned(),
-                range: String::new(),
-                about,
-            },
-        }
-    };
-    manifest.config.iter().map(row).collect()
-}
-
-fn key_name(key: &skep_artifact::manifest::KeyType) -> String {
-    let text = serde_json::to_value(key).ok();
-    text.as_ref().and_then(|v| v.as_str()).unwrap_or(words::UNKNOWN).to_owned()
-}
-
-fn scalar(value: Scalar) -> String {
-    match value {
-        Scalar::Bool(flag) => flag.to_string(),
-        Scalar::Number(n) => format::count(n),
-    }
-}
-
-fn range(ty: IntType, min: Option<u64>, max: Option<u64>, unit: &str) -> String {
-    match (ty, min, max) {
-        (IntType::Bool, _, _) | (_, None, None) => String::new(),
-        (_, min, max) => {
-            let (low, high) = (min.unwrap_or(0), max.unwrap_or_else(|| ty.largest()));
-            with_unit(&format!("{} to {}", format::count(low), format::count(high)), unit)
-        }
-    }
-}
-
-fn with_unit(text: &str, unit: &str) -> String {
-    if unit.is_empty() { text.to_owned() } else { format!("{text} {unit}") }
-}
-
-fn snippets(
-    name: &str,
-    version: &str,
-    detail: &VersionDetail,
-    manifest: Option<&Manifest>,
-) -> Vec<Snippet> {
-    let short = detail.name.short();
-    let hook = detail
-        .facts
-        .iter()
-        .flat_map(|f| &f.programs)
-        .find_map(|p| p.kind.hooks().first())
-        .map_or("xdp", |hook| hook.as_str());
-    let config = manifest.map(example_config).unwrap_or_default();
-    let policy = format!(
-        "kind: Policy\nname: {short}\nnodes: {{ matchLabels: {{ role: edge }} }}\nattach: {{ hook: {hook}, interfaces: {{ match: [\"eth*\"] }} }}\nprograms:\n  - name: {short}\n    package: {name}@^{version}\n{config}"
-    );
-    vec![
-        Snippet {
-            title: words::SNIPPET_PULL,
-            text: format!("skep pull {name}@{version} --policy /etc/skep/policy.toml"),
-        },
-        Snippet { title: words::SNIPPET_POLICY, text: policy },
-        Snippet {
-            title: words::SNIPPET_APPLY,
-            text: format!(
-                "skep plan -f {short}.yaml\nskep apply -f {short}.yaml --key operator.key"
-            ),
-        },
-    ]
-}
-
-/// The `config:` block of a policy with every default of the package written out.
-fn example_config(manifest: &Manifest) -> String {
-    let lines: Vec<String> = manifest
-        .config
-        .iter()
-        .filter_map(|(name, setting)| match &setting.target {
-            SettingTarget::Global { default: Some(Scalar::Bool(flag)), .. } => {
-                Some(format!("      {name}: {flag}\n"))
-            }
-            SettingTarget::Global { default: Some(Scalar::Number(n)), .. } => {
-                Some(format!("      {name}: {n}\n"))
-            }
-            SettingTarget::Global { default: None, .. } | SettingTarget::Map { .. } => None,
-        })
-        .collect();
-    if lines.is_empty() { String::new() } else { format!("    config:\n{}", lines.concat()) }
+/// The version with the highest release below its own.
+fn before(package: &PackageDetail, version: &VersionDetail) -> Option<String> {
+    let older = package.versions.iter().filter(|v| v.release < version.summary.release);
+    let newest = older.max_by_key(|v| v.release);
+    // The first release is compared with whatever came later, when a reader asks for it.
+    let other = || package.versions.iter().find(|v| v.version != version.summary.version);
+    newest.or_else(other).map(|v| v.version.to_string())
 }
 
 #[cfg(test)]
@@ -380,6 +230,33 @@ mod tests {
         let mut package = samples::package();
         package.repository = Some("javascript:alert(1)".into());
         assert_eq!(view(&package, &samples::version()).repository, None);
+    }
+
+    #[test]
+    fn a_reader_is_warned_of_what_was_yanked_and_deprecated() {
+        let (mut package, mut version) = (samples::package(), samples::version());
+        assert!(view(&package, &version).warnings.is_empty());
+        version.summary.yanked = true;
+        version.summary.yank_message = Some("It drops DNS.".into());
+        package.summary.deprecated = Some(skep_api::v1::life::Deprecation {
+            message: "Old.".into(),
+            replacement: Some("acme/shaper".parse().unwrap()),
+        });
+        let warnings = view(&package, &version).warnings;
+        assert!(warnings[0].contains("It drops DNS."), "{warnings:?}");
+        assert_eq!(warnings[1], "Deprecated: Old. Use acme/shaper instead.");
+    }
+
+    #[test]
+    fn a_comparison_starts_from_the_release_before() {
+        let (mut package, version) = (samples::package(), samples::version());
+        assert_eq!(view(&package, &version).before, None);
+        for (major, release) in [(1, 1), (2, 2), (3, 4)] {
+            let mut other = package.versions[0].clone();
+            (other.version, other.release) = (semver::Version::new(major, 0, 0), release);
+            package.versions.push(other);
+        }
+        assert_eq!(view(&package, &version).before.as_deref(), Some("2.0.0"));
     }
 
     #[test]

@@ -15,9 +15,44 @@ pub const NO_SETTINGS: &str = "This version has no settings.";
 pub const INSTALL: &str = "Install and deploy";
 pub const ABOUT: &str = "About";
 pub const REPOSITORY: &str = "Source code";
-pub const SECTIONS_LABEL: &str = "Sections of this page";
+pub const SECTIONS_LABEL: &str = "About this version";
+pub const COMPATIBILITY: &str = "Compatibility";
+pub const COMPATIBILITY_LEAD: &str = "From the facts of the objects: which program type, helpers and map types they ask a kernel for. A kernel whose makers added or left something out is told by the probes of the node itself.";
+pub const COMPATIBILITY_WHY: &str = "What asks for it";
+pub const FIT_HAS: &str = "has everything";
+pub const FIT_LACKS: &str = "lacks something";
+pub const FIT_UNKNOWN: &str = "unknown";
+pub const CODE: &str = "Code";
+pub const GLOBALS: &str = "Variables";
+pub const NO_GLOBALS: &str = "The programs have no variables of their own.";
+pub const NOT_A_NUMBER: &str = "structure or array";
+pub const GLOBAL_SETTING: &str = "filled by configuration";
+pub const GLOBAL_CONSTANT: &str = "constant";
+pub const GLOBAL_STATE: &str = "state, gone with the program";
+pub const DIFF: &str = "Diff";
+pub const DIFF_FIRST: &str = "This is the only version, so there is nothing to compare it with.";
+pub const DIFF_FROM: &str = "From version";
+pub const DIFF_NEEDS: &str = "Needs";
+pub const DIFF_SAME: &str = "Nothing that can be read from the objects differs.";
+pub const DIFF_ADDED: &str = "added";
+pub const DIFF_REMOVED: &str = "removed";
+pub const DIFF_CHANGED: &str = "changed";
+pub const SECURITY: &str = "Security";
+pub const REVOCATIONS: &str = "Revocations";
+pub const NO_REVOCATIONS: &str = "Nobody revoked this version.";
+pub const REVOCATION_LIFTED: &str = "revocation lifted";
+pub const ATTESTATIONS: &str = "Attestations";
+pub const ATTESTATIONS_LEAD: &str = "Statements about this version, as they were handed in. Whether the keys are to be believed is for each node's policy to say.";
+pub const NO_ATTESTATIONS: &str = "Nobody attested anything about this version: no provenance, no bill of materials, no test result.";
+pub const HISTORY: &str = "What was done since";
+pub const NO_HISTORY: &str = "Nothing: it was neither yanked nor deprecated.";
+pub const DONE_YANK: &str = "yanked";
+pub const DONE_UNYANK: &str = "yank taken back";
+pub const DONE_DEPRECATE: &str = "deprecated";
+pub const DONE_UNDEPRECATE: &str = "deprecation taken back";
+pub const DONE_TOMBSTONE: &str = "package deleted";
+pub const VERSION_LABEL: &str = "Version shown";
 pub const YANKED: &str = "yanked";
-pub const YANKED_TEXT: &str = "This version was yanked by its publisher. Nodes that run it keep it; new policies cannot pick it.";
 pub const CURRENT: &str = "shown";
 pub const SNIPPET_PULL: &str = "Download and verify";
 pub const SNIPPET_POLICY: &str = "Add to a chain: write a policy";
@@ -36,6 +71,9 @@ pub const LABEL_PUBLISHED_BY: &str = "Published by";
 pub const LABEL_RELEASE: &str = "Release";
 pub const LABEL_ROLE: &str = "Role file";
 pub const LABEL_DIGEST: &str = "Index";
+pub const LABEL_SIGNED_BY: &str = "Signed by keys";
+pub const LABEL_THRESHOLD: &str = "Signatures required";
+pub const LABEL_LOG: &str = "Transparency log";
 pub const LABEL_KEYWORDS: &str = "Keywords";
 
 pub const COL_VERSION: &str = "Version";
@@ -57,6 +95,12 @@ pub const COL_ENTRIES: &str = "Entries";
 pub const COL_KEY: &str = "Key";
 pub const COL_VALUE: &str = "Value";
 pub const COL_USE: &str = "Use";
+pub const COL_GLOBAL: &str = "Variable";
+pub const COL_WHAT: &str = "What";
+pub const COL_WHY: &str = "Why";
+pub const COL_BY: &str = "By";
+pub const COL_STATEMENT: &str = "Statement";
+pub const COL_KEYS: &str = "Keys";
 pub const COL_SETTING: &str = "Setting";
 pub const COL_DEFAULT: &str = "Default";
 pub const COL_RANGE: &str = "Range";
@@ -120,4 +164,53 @@ pub fn newer_version(version: &str) -> String {
 #[must_use]
 pub fn map_setting(key: &str, value: &str) -> String {
     format!("map from {key} to {value}")
+}
+
+#[must_use]
+pub fn log_entry(number: &str) -> String {
+    format!("entry {number} of the log")
+}
+
+#[must_use]
+pub fn yanked(why: &str) -> String {
+    let text = format!(
+        "This version was yanked by its publisher. {why} Nodes that run it keep it; new policies cannot pick it."
+    );
+    text.replace(".  ", ". ")
+}
+
+#[must_use]
+pub fn deprecated(why: &str, instead: Option<&str>) -> String {
+    let instead = instead.map(|name| format!(" {}", self::instead(name))).unwrap_or_default();
+    format!("Deprecated: {why}{instead}")
+}
+
+#[must_use]
+pub fn instead(name: &str) -> String {
+    format!("Use {name} instead.")
+}
+
+#[must_use]
+pub fn deleted(why: &str) -> String {
+    format!("This package was deleted: {why} Nodes that run it go on getting it by its digest.")
+}
+
+#[must_use]
+pub fn revoked(severity: &str) -> String {
+    if severity.is_empty() { "revoked".to_owned() } else { format!("revoked, severity {severity}") }
+}
+
+#[must_use]
+pub fn before_and_after(before: &str, after: &str) -> String {
+    format!("{before} → {after}")
+}
+
+#[must_use]
+pub fn diff_to(version: &str) -> String {
+    format!("to {version}")
+}
+
+#[must_use]
+pub fn compared(before: &str, after: &str) -> String {
+    format!("Compared: {before} with {after}, by what their objects hold.")
 }
