@@ -72,7 +72,8 @@ impl Browser {
 
     /// Something once the page is drawn, nothing once its program failed to load.
     fn drawn_or_dropped(&self) -> Result<Option<()>> {
-        let drawn = "document.querySelector('h1') ? 'drawn' : null";
+        // The server's own page has a heading, too; it is gone once the app is there.
+        let drawn = "document.querySelector('#app:not([hidden]) h1') ? 'drawn' : null";
         let dropped = "performance.getEntriesByType('resource').some(e => e.responseEnd > 0 \
                        && e.responseStatus === 0 && /[.](js|wasm)$/.test(e.name)) ? 'dropped' : null";
         let state = self.until("the page is drawn", &format!("({drawn}) ?? ({dropped})"))?;
@@ -133,6 +134,16 @@ impl Browser {
         self.runtime.block_on(click).with_context(|| format!("{css} could not be clicked"))
     }
 
+    /// Presses a key while an element has the focus.
+    ///
+    /// # Errors
+    /// When there is no such element.
+    pub(crate) fn press(&self, css: &str, key: &str) -> Result<()> {
+        let window = self.window()?;
+        let pressing = async { window.find(By::Css(css)).await?.send_keys(key).await };
+        self.runtime.block_on(pressing).with_context(|| format!("no key could be pressed on {css}"))
+    }
+
     /// Types into the first field, in place of what it holds.
     ///
     /// # Errors
@@ -160,7 +171,64 @@ impl Browser {
         self.until(&format!("the address is {path}"), &script).map(drop)
     }
 
-    fn evaluate(&self, expression: &str) -> Result<Value> {
+    /// Makes the window as wide as a phone or a desk, in CSS pixels.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub(crate) fn width(&self, pixels: u32) -> Result<()> {
+        let size =
+            json!({ "width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).map(drop)
+    }
+
+    /// Says that the reader likes `light` or `dark`.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub(crate) fn theme(&self, name: &str) -> Result<()> {
+        let likes = json!([{ "name": "prefers-color-scheme", "value": name }]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": likes })).map(drop)
+    }
+
+    /// The whole page as a picture, in base64.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub(crate) fn picture(&self) -> Result<String> {
+        let wish =
+            json!({ "format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false });
+        let answer = self.devtools("Page.captureScreenshot", wish)?;
+        answer["data"].as_str().map(str::to_owned).context("no picture came")
+    }
+
+    fn devtools(&self, method: &str, parameters: Value) -> Result<Value> {
+        let cdp = self.window()?.cdp();
+        let answer = self.runtime.block_on(cdp.send_raw(method, parameters));
+        answer.with_context(|| format!("{method} was refused"))
+    }
+
+    /// Runs a script in the page and returns what its promise yields.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn run(&self, script: &str) -> Result<Value> {
+        let wrapped = format!(
+            "const done = arguments[arguments.length - 1]; (async () => {{ {script} }})()\
+             .then(value => done({{ value }}), error => done({{ error: String(error) }}));"
+        );
+        let answer = self.runtime.block_on(self.window()?.execute_async(wrapped, Vec::new()));
+        let answer = answer.context("a script could not be run in the page")?.json().clone();
+        match answer.get("error").and_then(Value::as_str) {
+            Some(error) => anyhow::bail!("a script failed in the page: {error}"),
+            None => Ok(answer.get("value").cloned().unwrap_or_default()),
+        }
+    }
+
+    /// The value of an expression in the page.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated.
+    pub(crate) fn evaluate(&self, expression: &str) -> Result<Value> {
         let script = format!("return {expression};");
         let answer = self.runtime.block_on(self.window()?.execute(script, Vec::new()));
         Ok(answer.context("a script could not be run in the page")?.json().clone())
@@ -189,6 +257,7 @@ fn capabilities(folder: &Path) -> Result<thirtyfour::ChromeCapabilities> {
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
+        "--hide-scrollbars",
         "--disable-dev-shm-usage",
         "--disable-quic",
         "--no-first-run",

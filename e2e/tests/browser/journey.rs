@@ -94,6 +94,7 @@ fn the_browser_refuses_a_package_whose_bytes_were_changed_in_the_registry() {
             .unwrap();
     page.go("/p/skep/firewall").unwrap();
     page.until_says("#verified", "verification failed here").unwrap();
+    page.until_says(".checks", "What came for sha256:").unwrap();
     page.go("/no/such/page").unwrap();
     assert_eq!(page.text("h1").unwrap(), "This page does not exist");
 }
