@@ -28,6 +28,7 @@ pub const NEW_HERE: &str = "New here";
 pub const ALL_PACKAGES: &str = "All packages";
 pub const NEXT_PAGE: &str = "Next page";
 pub const FIRST_PAGE: &str = "First page";
+pub const RESULTS: &str = "Results";
 pub const PAGES_LABEL: &str = "Pages of results";
 pub const EMPTY_REGISTRY_TITLE: &str = "This registry holds no packages yet";
 pub const EMPTY_REGISTRY_TEXT: &str =
@@ -326,6 +327,11 @@ pub fn wanted_other(policy: &str, revision: u64, what: &str) -> String {
 #[must_use]
 pub fn wanted_nobody(policy: &str) -> String {
     format!("{policy} no longer wants it")
+}
+
+#[must_use]
+pub fn picture_label(chain: &str) -> String {
+    scroll_label(&format!("{chain}, as a picture"))
 }
 
 #[must_use]

@@ -1,6 +1,8 @@
 //! Browser journeys: the finished registry and agent, seen through headless Chromium as a person sees them.
 //! One binary, a journey a file. Refuses to know anything inside our programs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 mod account;
 mod browser;
 mod everybody;

@@ -12,11 +12,13 @@ pub struct Sending {
     failure: RwSignal<Option<Failure>>,
 }
 
-impl Sending {
-    pub fn new() -> Self {
+impl Default for Sending {
+    fn default() -> Self {
         Self { busy: RwSignal::new(false), failure: RwSignal::new(None) }
     }
+}
 
+impl Sending {
     /// Waits for an answer and hands it on; a second click while it waits does nothing.
     pub fn run<T: 'static>(
         self,

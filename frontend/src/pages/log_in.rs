@@ -50,7 +50,7 @@ pub(super) fn LogInBox(#[prop(optional_no_strip)] next: Option<String>) -> impl 
 fn PasswordForm(next: Option<String>) -> impl IntoView {
     let session = Session::of_app();
     let go = use_navigate();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let (name, password) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -101,7 +101,7 @@ pub fn SignUpPage() -> impl IntoView {
     browser::set_title(&words::title(words::SIGN_UP));
     let session = Session::of_app();
     let go = use_navigate();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let invited = use_query_map().with_untracked(|q| q.get("invite").unwrap_or_default());
     let (name, password) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let (email, invite) = (RwSignal::new(String::new()), RwSignal::new(invited));

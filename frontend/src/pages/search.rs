@@ -67,6 +67,7 @@ fn results(state: &SearchState, page: &PackagePage) -> AnyView {
     let cards: Vec<_> = page.packages.iter().map(search::card).collect();
     view! {
         <p role="status">{search::summary(state, page)}</p>
+        <h2 class="unseen">{words::RESULTS}</h2>
         <Cards cards />
         <nav class="pages" aria-label=words::PAGES_LABEL>
             {first.map(|href| view! { <A href=href>{words::FIRST_PAGE}</A> })}

@@ -49,7 +49,7 @@ pub fn Namespaces(memberships: Vec<Membership>) -> impl IntoView {
 fn Claim() -> impl IntoView {
     let session = Session::of_app();
     let go = use_navigate();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let (name, key) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -83,7 +83,7 @@ fn Claim() -> impl IntoView {
 #[component]
 fn Answer() -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let secret = RwSignal::new(String::new());
     let answer = RwSignal::new("accept".to_owned());
     let answered: RwSignal<Option<InviteInfo>> = RwSignal::new(None);

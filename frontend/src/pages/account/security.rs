@@ -32,7 +32,7 @@ pub fn Security() -> impl IntoView {
 #[component]
 fn Password() -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let changed = RwSignal::new(false);
     let (old, new) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let submit = move |event: leptos::ev::SubmitEvent| {
@@ -64,7 +64,7 @@ fn Password() -> impl IntoView {
 #[component]
 fn Identities() -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let issuers =
         LocalResource::new(|| async { client::json::<IssuerList>("/v1/oidc", None).await });
     let begin = move |name: String| {

@@ -56,7 +56,7 @@ fn table(tokens: Vec<TokenInfo>, changes: RwSignal<u32>) -> AnyView {
 #[component]
 fn Row(token: TokenInfo, changes: RwSignal<u32>) -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let path = format!("/v1/tokens/{}", link::escaped(&token.id));
     let revoke = move |_| {
         let path = path.clone();
@@ -86,7 +86,7 @@ fn Row(token: TokenInfo, changes: RwSignal<u32>) -> impl IntoView {
 #[component]
 fn Make(role: AccountRole, changes: RwSignal<u32>) -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let name = RwSignal::new(String::new());
     let pattern = RwSignal::new(String::new());
     let scope = RwSignal::new(account::scope(Scope::Publish).to_owned());

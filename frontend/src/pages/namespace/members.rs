@@ -63,7 +63,7 @@ fn Row(
     changes: RwSignal<u32>,
 ) -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let path = format!("{}/members/{}", base.get_value(), link::escaped(&member.account));
     let gone = path.clone();
     let remove = move |_| {
@@ -132,7 +132,7 @@ fn Invites(base: StoredValue<String>, list: InviteList, changes: RwSignal<u32>) 
 fn Invite(base: StoredValue<String>, invite: InviteInfo, changes: RwSignal<u32>) -> impl IntoView {
     let session = Session::of_app();
     let Clock(now) = expect_context();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let path = format!("{}/invites/{}", base.get_value(), link::escaped(&invite.id));
     let revoke = move |_| {
         let path = path.clone();
@@ -157,7 +157,7 @@ fn Invite(base: StoredValue<String>, invite: InviteInfo, changes: RwSignal<u32>)
 #[component]
 fn MakeInvite(base: StoredValue<String>, changes: RwSignal<u32>) -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let role = RwSignal::new(account::member_role(MemberRole::Maintainer).to_owned());
     let lives = account::invite_lives();
     let life = RwSignal::new(lives.get(1).map(|(secs, _)| secs.clone()).unwrap_or_default());

@@ -66,7 +66,7 @@ fn Row(
     changes: RwSignal<u32>,
 ) -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let own = format!("{}/{}", path.get_value(), link::escaped(&publisher.id));
     let remove = move |_| {
         let own = own.clone();
@@ -93,7 +93,7 @@ fn Row(
 #[component]
 fn Add(path: StoredValue<String>, names: Vec<String>, changes: RwSignal<u32>) -> impl IntoView {
     let session = Session::of_app();
-    let sending = Sending::new();
+    let sending = Sending::default();
     let issuer = RwSignal::new(names.first().cloned().unwrap_or_default());
     let (claims, package) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let submit = move |event: leptos::ev::SubmitEvent| {

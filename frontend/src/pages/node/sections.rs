@@ -146,7 +146,7 @@ fn chain(feed: &Feed, chain: &ChainStatus, policies: Option<&PolicyList>) -> imp
                 {head.backend} " (" {head.backend_reason} ") · " {head.generation} " · "
                 {words::APPLIED} " " <Ago at=head.applied_at />
             </p>
-            <div class="scroll picture" tabindex="0" role="region" aria-label=words::scroll_label(&head.title)>
+            <div class="scroll picture" tabindex="0" role="region" aria-label=words::picture_label(&head.title)>
                 <Pipeline picture=across class="wide" />
                 <Pipeline picture=down class="narrow" />
             </div>
