@@ -14,8 +14,8 @@ const WORD_CHARS_MAX: usize = 64;
 const PLACES_MAX: usize = 4_096;
 
 /// Matches of words that are ranked, the newest first: a word that more packages have tells little
-/// about any of them, and ranking takes a few microseconds each.
-const RANKED_MAX: i64 = 5_000;
+/// about any of them. Ranking takes up to five microseconds each, so 10 ms in all.
+const RANKED_MAX: i64 = 2_000;
 /// Packages found by a part of their name only; they come last, without a rank among themselves.
 const NAMED_MAX: i64 = 1_000;
 
