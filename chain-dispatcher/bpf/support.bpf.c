@@ -9,7 +9,7 @@
  *
  * A generated main that counts does, with `all` in a register that calls keep:
  *
- *   all = skep_see();              null never happens; the verifier wants it checked
+ *   all = the value of skep_counts;  null never happens; the verifier wants it checked
  *   since = skep_enter(all);       once per packet; 0 unless this one is timed
  *   for each member i, in order:
  *       all->members[i].bytes += length of the packet         (inline, if the
@@ -19,9 +19,6 @@
  *       all->members[i].verdicts[index]++, or .missed++       (inline)
  *   if the chain's verdict, decided by member i, is a drop:
  *       skep_dropped(ctx, i, verdict);
- *
- * or, where inline code is not worth it, once after each member:
- *       since = skep_count(&all->members[i], index, length, since);
  *
  * The offsets for inline code are the COUNTERS_* constants of src/layout.rs.
  */
@@ -34,12 +31,6 @@
 #endif
 #include "seeing.h"
 
-/* The counters of this CPU. */
-SEC(SKEP_SECTION) struct skep_all_counters *skep_see(void)
-{
-	return skep_counters_here();
-}
-
 /* The time at which this packet enters its first member; 0 if it is not timed. */
 SEC(SKEP_SECTION) __u64 skep_enter(struct skep_all_counters *all)
 {
@@ -50,23 +41,6 @@ SEC(SKEP_SECTION) __u64 skep_enter(struct skep_all_counters *all)
 SEC(SKEP_SECTION) __u64 skep_leave(struct skep_counters *member, __u64 since)
 {
 	return skep_time(member, since);
-}
-
-/*
- * After a member, all at once. `index` is that of the verdict, of
- * SKEP_VERDICT_UNKNOWN, or SKEP_VERDICTS for a member that could not run;
- * `length` is what the packet had before the member. Gives the new `since`.
- */
-SEC(SKEP_SECTION)
-__u64 skep_count(struct skep_counters *member, __u64 index, __u64 length, __u64 since)
-{
-	member->bytes += length;
-	asm volatile("" : "+r"(index));
-	if (index < SKEP_VERDICTS)
-		member->verdicts[index]++;
-	else
-		member->missed++;
-	return since ? skep_time(member, since) : 0;
 }
 
 /* Tells that the member in this place dropped the packet, if somebody reads. */

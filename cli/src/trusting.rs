@@ -8,7 +8,37 @@ use skep_artifact::key::PublicKey;
 use skep_artifact::name::Namespace;
 use skep_trust::NodePolicy;
 use skep_trust::policy::POLICY_BYTES_MAX;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Whom to trust, as commands are told that verify packages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Whom {
+    /// Node policy that says whom to trust
+    #[arg(long, value_name = "FILE", required_unless_present = "keys", conflicts_with = "keys")]
+    policy: Option<PathBuf>,
+    /// Publisher's public key to trust for these packages; give it once for every key
+    #[arg(long = "key", value_name = "PUBLIC_KEY")]
+    keys: Vec<PublicKey>,
+    /// How many of the keys must have signed
+    #[arg(long, default_value_t = 1, requires = "keys")]
+    threshold: u32,
+}
+
+impl Whom {
+    /// The policy that was named, or one for these namespaces made of the keys.
+    ///
+    /// # Errors
+    /// As [`Trust::of_file`] and [`Trust::of_keys_for`].
+    pub(crate) fn trust<'n>(
+        &self,
+        namespaces: impl IntoIterator<Item = &'n Namespace>,
+    ) -> anyhow::Result<Trust> {
+        match &self.policy {
+            Some(path) => Trust::of_file(path),
+            None => Trust::of_keys_for(namespaces, &self.keys, self.threshold),
+        }
+    }
+}
 
 /// A policy and the text it was read from, so that the same can be asked again later.
 #[derive(Debug, Clone)]

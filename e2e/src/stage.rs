@@ -157,6 +157,15 @@ impl Stage {
         self.try_apply(file, policy)?.expect_success()
     }
 
+    /// Applies the policy `edge-guard`: a firewall and a rate limit on XDP, wherever `role=edge`.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn guard_edges(&self) -> Result<String> {
+        let members = [guard("skep/firewall@^0.1", "enforce"), limiter("skep/ratelimit@^0.1")];
+        self.apply("edge-guard.yaml", &policy("edge-guard", "role=edge", "xdp", &members))
+    }
+
     /// Waits until the registry has heard that this node runs what it should, and returns what it shows of the node.
     ///
     /// # Errors

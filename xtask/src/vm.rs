@@ -47,6 +47,9 @@ pub(crate) struct VmArguments {
     /// Run this benchmark of the dispatcher inside; what follows `--` goes to it. Its figures are good as ratios only.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["list", "shell_command"])]
     bench: Option<String>,
+    /// Build the tests optimised also where few of them run: for times of our own code.
+    #[arg(long)]
+    optimised: bool,
     /// Keep the image and the console's log, and say how to boot it by hand.
     #[arg(long)]
     keep: bool,
@@ -65,7 +68,7 @@ pub(crate) fn perform(workspace: &Workspace, arguments: &VmArguments) -> Result<
     setup::install(workspace)?;
     say::step("tests", "built once, for every kernel");
     let few = arguments.list || arguments.filter.is_some() || arguments.shell_command.is_some();
-    let build = if few { Build::AsOnTheHost } else { Build::Optimised };
+    let build = if few && !arguments.optimised { Build::AsOnTheHost } else { Build::Optimised };
     let programs = match &arguments.bench {
         Some(bench) => programs::bench(workspace, bench)?,
         None => programs::tests(workspace, build)?,

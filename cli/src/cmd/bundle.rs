@@ -9,12 +9,10 @@ use crate::bundle::Bundle;
 use crate::cmd::Session;
 use crate::exit::Ends;
 use crate::render::{paint, units};
-use crate::trusting::Trust;
+use crate::trusting::{Trust, Whom};
 use anyhow::Context as _;
 use serde::Serialize;
 use skep_artifact::digest::Digest;
-use skep_artifact::key::PublicKey;
-use skep_artifact::name::Namespace;
 use skep_trust::VerifiedPackage;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -60,29 +58,6 @@ pub(crate) struct Source {
     file: PathBuf,
     #[command(flatten)]
     whom: Whom,
-}
-
-/// Whom to trust.
-#[derive(clap::Args)]
-pub(crate) struct Whom {
-    /// Node policy that says whom to trust
-    #[arg(long, value_name = "FILE", required_unless_present = "keys", conflicts_with = "keys")]
-    policy: Option<PathBuf>,
-    /// Publisher's public key to trust for these packages; give it once for every key
-    #[arg(long = "key", value_name = "PUBLIC_KEY")]
-    keys: Vec<PublicKey>,
-    /// How many of the keys must have signed
-    #[arg(long, default_value_t = 1, requires = "keys")]
-    threshold: u32,
-}
-
-impl Whom {
-    fn trust(&self, namespaces: &BTreeSet<Namespace>) -> anyhow::Result<Trust> {
-        match &self.policy {
-            Some(path) => Trust::of_file(path),
-            None => Trust::of_keys_for(namespaces, &self.keys, self.threshold),
-        }
-    }
 }
 
 /// One package that holds.
@@ -144,7 +119,8 @@ impl Opened {
     /// Reads and verifies all of it before anybody is told that any of it holds.
     fn verify(source: &Source, session: &Session) -> anyhow::Result<Self> {
         let archive: Archive = archive::read(&source.file)?;
-        let namespaces = archive.packages.iter().map(|p| p.name.namespace().clone()).collect();
+        let namespaces: BTreeSet<_> =
+            archive.packages.iter().map(|p| p.name.namespace().clone()).collect();
         let trust = source.whom.trust(&namespaces)?;
         let bar = session.out.progress("verifying", archive.packages.len() as u64);
         let mut packages = Vec::new();

@@ -6,11 +6,10 @@ use crate::exit::Ends;
 use crate::oci_folder;
 use crate::render::paint;
 use crate::resolve::Reference;
-use crate::trusting::Trust;
+use crate::trusting::Whom;
 use anyhow::Context as _;
 use serde::Serialize;
 use skep_artifact::digest::Digest;
-use skep_artifact::key::PublicKey;
 use skep_trust::VerifiedPackage;
 use std::path::{Path, PathBuf};
 
@@ -29,15 +28,8 @@ pub(crate) struct Args {
     /// Folder to write [default: NAME-VERSION]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Node policy that says whom to trust
-    #[arg(long, value_name = "FILE", required_unless_present = "keys", conflicts_with = "keys")]
-    policy: Option<PathBuf>,
-    /// Publisher's public key to trust for this package; give it once for every key
-    #[arg(long = "key", value_name = "PUBLIC_KEY")]
-    keys: Vec<PublicKey>,
-    /// How many of the keys must have signed
-    #[arg(long, default_value_t = 1, requires = "keys")]
-    threshold: u32,
+    #[command(flatten)]
+    whom: Whom,
 }
 
 #[derive(Serialize)]
@@ -53,10 +45,7 @@ struct Pulled {
 
 pub(crate) async fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let name = &args.package.name;
-    let trust = match &args.policy {
-        Some(path) => Trust::of_file(path)?,
-        None => Trust::of_keys(name.namespace(), &args.keys, args.threshold)?,
-    };
+    let trust = args.whom.trust([name.namespace()])?;
     let client = session.settings.client()?;
     if let Some(folder) = &args.out {
         refuse_existing(folder)?;

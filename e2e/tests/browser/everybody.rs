@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use skep_e2e::stage::{self, Stage};
+use skep_e2e::stage::Stage;
 
 use crate::browser::Browser;
 
@@ -29,11 +29,7 @@ fn every_page_is_for_everybody_in_both_themes_and_on_a_phone() {
     stage.publish("ratelimit").unwrap();
     stage.publish_version("firewall", "0.1.1").unwrap();
     let edge = stage.add_node("edge-1", "role=edge").unwrap();
-    let members =
-        [stage::guard("skep/firewall@^0.1", "enforce"), stage::limiter("skep/ratelimit@^0.1")];
-    stage
-        .apply("edge-guard.yaml", &stage::policy("edge-guard", "role=edge", "xdp", &members))
-        .unwrap();
+    stage.guard_edges().unwrap();
     stage.converged(edge).unwrap();
     let world = &stage.world;
     let page = Browser::open(&world.hub, world.registry.address(), world.folder()).unwrap();

@@ -1,7 +1,7 @@
 //! From the home page to the moving counters of a node.
 
 use skep_e2e::node::{BLOCKED, GOOD, LISTENS_AT};
-use skep_e2e::stage::{self, Stage};
+use skep_e2e::stage::Stage;
 use skep_e2e::traffic::Stream;
 
 use crate::browser::Browser;
@@ -15,11 +15,7 @@ fn a_reader_finds_a_package_verifies_it_and_watches_it_run() {
     stage.publish("firewall").unwrap();
     stage.publish("ratelimit").unwrap();
     let edge = stage.add_node("edge-1", "role=edge").unwrap();
-    let members =
-        [stage::guard("skep/firewall@^0.1", "enforce"), stage::limiter("skep/ratelimit@^0.1")];
-    stage
-        .apply("edge-guard.yaml", &stage::policy("edge-guard", "role=edge", "xdp", &members))
-        .unwrap();
+    stage.guard_edges().unwrap();
     stage.converged(edge).unwrap();
     let peer = &stage.world.nodes[edge].peer;
     let _good = Stream::start(peer, GOOD, LISTENS_AT, 300).unwrap();

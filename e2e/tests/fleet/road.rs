@@ -18,11 +18,7 @@ fn a_published_package_reaches_the_kernel_and_treats_packets_as_the_policies_say
         stage.publish(package).unwrap();
     }
     let edge = stage.add_node("edge-1", "role=edge").unwrap();
-    let members =
-        [stage::guard("skep/firewall@^0.1", "enforce"), stage::limiter("skep/ratelimit@^0.1")];
-    stage
-        .apply("edge-guard.yaml", &stage::policy("edge-guard", "role=edge", "xdp", &members))
-        .unwrap();
+    stage.guard_edges().unwrap();
     let members = [stage::flows("skep/flowlog@^0.1")];
     stage
         .apply(

@@ -127,11 +127,7 @@ fn a_node_keeps_its_chain_when_the_registry_is_gone_and_goes_on_when_it_is_back(
     assert_eq!(chain::names(&node.chain(&stage.world.operator, "xdp").unwrap()), ["guard"]);
 
     stage.world.registry.start_again(&stage.world.hub).unwrap();
-    let members =
-        [stage::guard("skep/firewall@^0.1", "enforce"), stage::limiter("skep/ratelimit@^0.1")];
-    stage
-        .apply("edge-guard.yaml", &stage::policy("edge-guard", "role=edge", "xdp", &members))
-        .unwrap();
+    stage.guard_edges().unwrap();
     stage.converged(edge).unwrap();
     let node = &stage.world.nodes[edge];
     assert_eq!(

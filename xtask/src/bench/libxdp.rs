@@ -23,7 +23,13 @@ pub(super) fn measure(workspace: &Workspace) -> Result<String> {
     for series in SERIES {
         say::step(&format!("kernel {series}"), "our chains beside xdp-loader's; minutes");
         let mut vm = Command::new(std::env::current_exe().context("xtask has no path")?);
-        vm.current_dir(&workspace.root).args(["vm", "--kernel", series, "--shell-command"]);
+        vm.current_dir(&workspace.root).args([
+            "vm",
+            "--optimised",
+            "--kernel",
+            series,
+            "--shell-command",
+        ]);
         vm.arg("SKEP_BENCH_REPORT=- /tests/kernel --nocapture --test-threads 1 against");
         boots.push((series, figures(&run::captured(&mut vm)?)?));
     }

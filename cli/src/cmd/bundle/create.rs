@@ -1,6 +1,6 @@
 //! `skep bundle create`: downloads, verifies, writes.
 
-use super::{Shown, Verified, Whom, list};
+use super::{Shown, Verified, list};
 use crate::archive::{self, Filling, Listed, ListedAttestation};
 use crate::attesting::{self, Said};
 use crate::bundle::Bundle;
@@ -8,6 +8,7 @@ use crate::cmd::Session;
 use crate::exit::Ends;
 use crate::resolve::{self, Reference};
 use crate::seen_log::written;
+use crate::trusting::Whom;
 use anyhow::Context as _;
 use skep_artifact::digest::Digest;
 use skep_fleet::policy::PackageRange;
